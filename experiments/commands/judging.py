@@ -1,0 +1,60 @@
+"""Commands about models: run a benchmark, list the fitters, print the schema of a file.
+
+Imports stand inside the functions: no command waits for what another one needs.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+
+
+def benchmark(arguments: Namespace) -> int:
+    """Fit and judge the models of a benchmark, write its report and print its leaderboard."""
+    from experiments.benchmark_spec import load_benchmark_spec
+
+    spec = load_benchmark_spec(arguments.spec)
+    # after the specification is known to be sound: these take time to import
+    from experiments.benchmark import run_benchmark
+    from experiments.report.summary import leaderboard_text
+
+    result = run_benchmark(spec, arguments.output, force=arguments.force, jobs=arguments.jobs)
+    print(leaderboard_text(result.scores))
+    for failure in result.failures:
+        print(f"simcell: warning: {failure}", file=sys.stderr)
+    print(f"report: {result.report}")
+    return 0
+
+
+def fitters(arguments: Namespace) -> int:
+    """List the fitters that are installed, built in or from other packages."""
+    from fitters.registry import available
+
+    entries = available()
+    width = max(map(len, entries), default=0)
+    for name, entry in entries.items():
+        print(f"{name:<{width}}  {f'cannot be used: {entry.problem}' if entry.problem else entry.summary}")
+        for word, values in (
+            ("claims", entry.claims),
+            ("assumes", entry.assumptions),
+            ("options", entry.options or ()),
+        ):
+            if values:
+                print(f"{'':<{width}}  {word}: {', '.join(sorted(values))}")
+    print("\nA class of your own takes part as path/to/file.py:MyFitter, or by the entry point group simcell.fitters.")
+    return 0
+
+
+def schema(arguments: Namespace) -> int:
+    """Print the JSON schema of a kind of file."""
+    if arguments.kind == "benchmark":
+        from experiments.benchmark_spec import BenchmarkSpec
+
+        described = BenchmarkSpec.model_json_schema()
+    else:
+        from simcell.spec import json_schema
+
+        described = json_schema()
+    print(json.dumps(described, indent=2))
+    return 0

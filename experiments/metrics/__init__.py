@@ -1,0 +1,28 @@
+"""The metrics: one file per family, and here the table of all of them. A new family is a file and a line in `_FAMILIES`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from experiments.metrics import correlation, discrimination, distance
+from experiments.metrics.base import Against, Better, Comparison, Metric, Reference
+from simcell.errors import SpecError, nearest
+
+_FAMILIES = (distance, correlation, discrimination)
+
+METRICS: dict[str, Metric] = {metric.name: metric for family in _FAMILIES for metric in family.METRICS}
+
+
+def select_metrics(names: Iterable[str] | None = None, *, field: str = "metrics") -> tuple[Metric, ...]:
+    """Return the metrics of the given names, or all; raise `SpecError` at the first name that is unknown."""
+    if names is None:
+        return tuple(METRICS.values())
+    chosen = []
+    for position, name in enumerate(names):
+        if name not in METRICS:
+            raise SpecError(f"{field}[{position}]", name, f"a metric{nearest(name, METRICS)}; known: {', '.join(METRICS)}")
+        chosen.append(METRICS[name])
+    return tuple(chosen)
+
+
+__all__ = ["METRICS", "Against", "Better", "Comparison", "Metric", "Reference", "select_metrics"]

@@ -1,0 +1,147 @@
+"""The folder of a benchmark: which file is where, files that appear whole or not at all, and what the run was made by."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from simcell import _version
+from simcell.errors import SimcellError
+
+PACKAGES = ("numpy", "numba", "scipy", "xarray", "zarr", "pandas", "torch", "matplotlib")
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Where everything of a benchmark lies."""
+
+    path: Path
+
+    @property
+    def spec(self) -> Path:
+        """The benchmark as it was run, complete."""
+        return self.path / "benchmark.yaml"
+
+    @property
+    def provenance(self) -> Path:
+        """Fingerprint of the benchmark, versions, command, machine and date."""
+        return self.path / "provenance.json"
+
+    @property
+    def scores(self) -> Path:
+        """All scores, one row per metric of every task."""
+        return self.path / "scores.csv"
+
+    @property
+    def report(self) -> Path:
+        """The report, one self-contained page."""
+        return self.path / "report.html"
+
+    @property
+    def picture(self) -> Path:
+        """The leaderboard as a picture."""
+        return self.path / "leaderboard.png"
+
+    def data(self, screen: str, seed: int, *, replicate: int = 0) -> Path:
+        """The data set of a screen under a seed."""
+        return self.path / "data" / (f"{screen}-seed{seed}" + (f"-replicate{replicate}" if replicate else "") + ".zarr")
+
+    def result(self, task: str) -> Path:
+        """The scores of one task."""
+        return self.path / "results" / f"{task}.json"
+
+    def prediction(self, task: str) -> Path:
+        """The predictions of one task."""
+        return self.path / "predictions" / f"{task}.npz"
+
+    def prepare(self, fingerprint: str, *, force: bool) -> None:
+        """Make the folder, or go on with the one that stands there.
+
+        Raises:
+            SimcellError: it holds another benchmark (and not `force`), or something else; it cannot be written.
+        """
+        if self.path.is_dir() and any(self.path.iterdir()):
+            if not self.provenance.is_file():
+                raise SimcellError(f"{self.path}: exists and is not the folder of a benchmark; not replaced")
+            if force:
+                self._clear()
+            elif read_json(self.provenance).get("fingerprint") != fingerprint:
+                raise SimcellError(f"{self.path}: holds another benchmark; use --force to replace it")
+        elif self.path.exists() and not self.path.is_dir():
+            raise SimcellError(f"{self.path}: exists and is not a folder")
+        try:
+            for name in ("data", "results", "predictions"):
+                (self.path / name).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SimcellError(f"{self.path}: cannot be made ({error.strerror})") from error
+
+    def _clear(self) -> None:
+        for name in ("data", "results", "predictions"):
+            shutil.rmtree(self.path / name, ignore_errors=True)
+        for path in (self.spec, self.scores, self.report, self.picture):
+            path.unlink(missing_ok=True)
+
+
+def slug(*parts: object) -> str:
+    """Return a name for a file that is unique among tasks whose parts are."""
+    return "--".join(re.sub(r"[^A-Za-z0-9._-]", "_", str(part)) for part in parts)
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file so that a reader, or a killed run, finds the old content or the new one, never a part."""
+    data = content.encode() if isinstance(content, str) else content
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise SimcellError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write JSON, whole or not at all; NaN must have become None."""
+    write_whole(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the content of a JSON file; an empty mapping if there is none or it cannot be read."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def provenance(fingerprint: str, command: Sequence[str] | None) -> dict[str, Any]:
+    """Return what a run was made by: versions, command line, machine and date (UTC)."""
+    versions = {"simcell": _version.__version__, "python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return {
+        "fingerprint": fingerprint,
+        "command": " ".join(command if command is not None else [Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cores": os.cpu_count(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "versions": versions,
+    }

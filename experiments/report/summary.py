@@ -1,0 +1,174 @@
+"""The table of scores, condensed over seeds: means with 95% intervals, and the leaderboard as text."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t as student
+
+from experiments.controls import FAMILY as CONTROL_FAMILY
+from experiments.metrics import METRICS, Better
+from experiments.scoring import BASELINE, FAILED, NOT_CLAIMED, OK
+
+LEVEL = 0.95
+ROUNDING = 1e-9  # what is smaller is rounding of sums, and shown as 0
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over n seeds with its Student t interval; the half width is NaN where n < 2."""
+
+    mean: float
+    half_width: float
+    n: int
+
+    @property
+    def low(self) -> float:
+        """Lower end; the mean itself where there is no interval."""
+        return self.mean - (self.half_width if self.n > 1 else 0.0)
+
+    @property
+    def high(self) -> float:
+        """Upper end; the mean itself where there is no interval."""
+        return self.mean + (self.half_width if self.n > 1 else 0.0)
+
+
+def interval(values: pd.Series) -> Interval:
+    """Return the mean of the finite values and its 95% interval by Student's t."""
+    finite = values[np.isfinite(values)].to_numpy(dtype=float)
+    n = len(finite)
+    if n == 0:
+        return Interval(math.nan, math.nan, 0)
+    if n == 1:
+        return Interval(float(finite[0]), math.nan, 1)
+    half_width = student.ppf((1 + LEVEL) / 2, n - 1) * finite.std(ddof=1) / math.sqrt(n)
+    return Interval(float(finite.mean()), float(half_width), n)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One fitter in a leaderboard.
+
+    Attributes:
+        fitter: name.
+        family: family; "control" for oracle and replicate.
+        status: "ok" if any seed succeeded, else what became of it.
+        note: why not ok, or how many seeds failed.
+        value: metric -> mean over seeds.
+        anchored: metric -> mean over seeds of the anchored score.
+    """
+
+    fitter: str
+    family: str
+    status: str
+    note: str
+    value: dict[str, Interval]
+    anchored: dict[str, Interval]
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it saw the truth or did the experiment again."""
+        return self.family == CONTROL_FAMILY
+
+
+def leaderboard(scores: pd.DataFrame) -> list[Line]:
+    """Return the lines of one screen and split: fitters from best to worst, then those without a score, then controls.
+
+    The order is that of the mean anchored score over the metrics held against truth (over all, if there are none).
+    """
+    lines = [_line(str(fitter), rows) for fitter, rows in scores.groupby("fitter", sort=False)]
+    return sorted(lines, key=lambda line: (line.is_control, line.status != OK, -_rank(line), line.fitter))
+
+
+def _line(fitter: str, rows: pd.DataFrame) -> Line:
+    statuses = rows.groupby("seed")["status"].first()
+    status = OK if (statuses == OK).any() else (FAILED if (statuses == FAILED).any() else NOT_CLAIMED)
+    if status == OK:
+        failed = int((statuses != OK).sum())
+        note = f"{failed} of {len(statuses)} seeds without a score" if failed else ""
+    else:
+        note = str(rows.loc[rows["status"] == status, "message"].iloc[0])
+    by_metric = rows[rows["status"] == OK].groupby("metric", sort=False)
+    families = [str(family) for family in rows["family"] if isinstance(family, str) and family]
+    return Line(
+        fitter=fitter,
+        family=families[0] if families else "",
+        status=status,
+        note=note,
+        value={str(metric): interval(group["value"]) for metric, group in by_metric},
+        anchored={str(metric): interval(group["anchored"]) for metric, group in by_metric},
+    )
+
+
+def _rank(line: Line) -> float:
+    """Mean anchored score over the metrics against truth, for the order of lines only."""
+    truth = [value.mean for name, value in line.anchored.items() if METRICS[name].against == "truth"]
+    finite = [mean for mean in truth or [value.mean for value in line.anchored.values()] if math.isfinite(mean)]
+    return float(np.mean(finite)) if finite else -math.inf
+
+
+def leaderboard_text(scores: pd.DataFrame) -> str:
+    """Return the leaderboards of all screens and splits as plain text for a terminal.
+
+    Shown are the metrics held against truth (all, if there are none). Values are means over seeds, with the half width
+    of the 95% interval where there are two seeds or more; the last column is the anchored score of the first metric.
+    """
+    blocks = []
+    for (screen, split), rows in scores.groupby(["screen", "split"], sort=False):
+        known = list(dict.fromkeys(rows["metric"]))
+        metrics = [name for name in known if METRICS[name].against == "truth"] or known
+        n_seeds = rows["seed"].nunique()
+        title = f"{screen} / {split} (n = {n_seeds} seed{'s' if n_seeds > 1 else ''})"
+        headline = metrics[0]
+        head = ["fitter", *(f"{METRICS[name].label} {arrow(name)}" for name in metrics), "anchored*"]
+        lines = leaderboard(rows)
+        body = [_text_row(line, metrics, headline) for line in lines]
+        controls = sum(line.is_control for line in lines)
+        widths = [max(len(row[column]) for row in [head, *body] if len(row) == len(head)) for column in range(len(head))]
+        widths[0] = max(len(row[0]) for row in [head, *body])
+        text = [_align(row, widths) for row in [head, *body]]
+        rule = "-" * len(text[0])
+        at = len(text) - controls
+        footnote = f"* {METRICS[headline].label}: 0 = {BASELINE}, 1 = oracle"
+        blocks.append("\n".join([title, text[0], rule, *text[1:at], rule, *text[at:], footnote]))
+    return "\n\n".join(blocks)
+
+
+def arrow(metric: str) -> str:
+    """Return the sign that says which way a metric improves."""
+    return "↑" if METRICS[metric].better is Better.HIGHER else "↓"
+
+
+def number(value: Interval, *, digits: int = 3) -> str:
+    """Return a mean with its half width, to a number of digits; a dash where there is none."""
+    if not math.isfinite(value.mean):
+        return "–"
+    text = format_number(value.mean, digits)
+    return f"{text} ± {format_number(value.half_width, digits)}" if value.n > 1 else text
+
+
+def format_number(value: float, digits: int = 3) -> str:
+    """Return a number with `digits` decimals, or as many significant digits where it is small, in plain characters."""
+    if abs(value) < ROUNDING:
+        value = 0.0
+    if value != 0 and abs(value) < 10**-digits:
+        return f"{value:.{digits - 1}g}".replace("-", "−")
+    return f"{value:.{digits}f}".replace("-", "−")
+
+
+def _text_row(line: Line, metrics: list[str], headline: str) -> list[str]:
+    if line.status != OK:
+        return [line.fitter, f"{line.status}: {line.note}" if line.status == FAILED else line.status]
+    missing = Interval(math.nan, math.nan, 0)
+    values = [number(line.value.get(name, missing)) for name in metrics]
+    return [line.fitter, *values, number(line.anchored.get(headline, missing), digits=2)]
+
+
+def _align(row: list[str], widths: list[int]) -> str:
+    first = row[0].ljust(widths[0])
+    if len(row) < len(widths):
+        return f"{first}  {row[1]}"
+    return "  ".join([first, *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))])

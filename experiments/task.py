@@ -1,0 +1,215 @@
+"""One task of a benchmark: one fitter on one split of one screen under one seed, from the data on disk to its scores.
+
+In: a `Task`, plain and picklable. Out: a `TaskResult`; beside it a JSON file of scores and an npz file of predictions.
+Whatever goes wrong is marked in the result: a task never raises.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments import controls
+from experiments.benchmark_spec import FitterSpec, SplitSpec
+from experiments.metrics import Reference, select_metrics
+from experiments.outputs import Folder, read_json, write_json, write_whole
+from experiments.scoring import FAILED, NOT_CLAIMED, OK, Score, compare, score
+from experiments.training import Examination, conditions, examine
+from fitters.checks import checked_fit
+from fitters.errors import RefusedQueryError, one_line
+from fitters.registry import load as load_fitter
+from simcell.dataset import load as load_data
+from simcell.errors import SimcellError
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be done.
+
+    Attributes:
+        id: unique in the benchmark; names the files of its results.
+        screen: name of the screen.
+        seed: seed of screen, split and fit.
+        split: the split, as specified.
+        fitter: the fitter, as specified; or a control, by its name.
+        metrics: names of the metrics.
+        folder: folder of the benchmark.
+        fingerprint: digest of all that the result depends on.
+        problem: why it cannot be done at all (its data could not be made); empty if it can.
+    """
+
+    id: str
+    screen: str
+    seed: int
+    split: SplitSpec
+    fitter: FitterSpec
+    metrics: tuple[str, ...]
+    folder: Path
+    fingerprint: str
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """What came of a task.
+
+    Attributes:
+        task: id of the task.
+        status: "ok", "failed" or "not claimed".
+        family: family of the fitter.
+        message: why not ok, or a note of the fit; one line.
+        seconds: wall time of fit and predictions.
+        scores: one per metric, if ok.
+        labels: held-out perturbations, in the order of the scores' `per_query`.
+        details: traceback of an unforeseen error.
+    """
+
+    task: str
+    status: str
+    family: str = ""
+    message: str = ""
+    seconds: float = math.nan
+    scores: tuple[Score, ...] = ()
+    labels: tuple[str, ...] = ()
+    details: str = ""
+
+
+def run_task(task: Task) -> TaskResult:
+    """Do a task and store its result; a task that was done before is read back, unless it failed."""
+    folder = Folder(task.folder)
+    done = read_result(folder.result(task.id), task.fingerprint)
+    if done is not None and done.status != FAILED:
+        return done
+    result = TaskResult(task.id, FAILED, message=task.problem) if task.problem else _attempt(task)
+    try:
+        write_result(folder.result(task.id), result, task.fingerprint)
+    except SimcellError as error:
+        return replace(result, status=FAILED, message=str(error), scores=())
+    return result
+
+
+def read_result(path: Path, fingerprint: str) -> TaskResult | None:
+    """Return a stored result, if there is one with this fingerprint."""
+    stored = read_json(path)
+    if stored.pop("fingerprint", None) != fingerprint:
+        return None
+    scores = tuple(
+        Score(item["metric"], _number(item["value"]), tuple(map(_number, item["per_query"]))) for item in stored["scores"]
+    )
+    rest = stored | {"scores": scores, "labels": tuple(stored["labels"]), "seconds": _number(stored["seconds"])}
+    return TaskResult(**rest)
+
+
+def write_result(path: Path, result: TaskResult, fingerprint: str) -> None:
+    """Store a result; NaN becomes null."""
+    write_json(path, {"fingerprint": fingerprint, **_without_nan(asdict(result))})
+
+
+def _attempt(task: Task) -> TaskResult:
+    family = controls.FAMILY if task.fitter.name in controls.CONTROLS else ""
+    try:
+        if not family:
+            fitter = load_fitter(task.fitter.name, **task.fitter.options)
+            family = str(getattr(fitter, "family", "user"))
+        return _evaluate(task, family)
+    except RefusedQueryError as error:
+        return TaskResult(task.id, NOT_CLAIMED, family, str(error))
+    except SimcellError as error:
+        cause = error.__cause__
+        foreign = cause is not None and not isinstance(cause, SimcellError)
+        details = "".join(traceback.format_exception(cause)) if cause is not None and foreign else ""
+        return TaskResult(task.id, FAILED, family, str(error), details=details)
+    except Exception as error:
+        return TaskResult(task.id, FAILED, family, one_line(error), details=traceback.format_exc())
+
+
+def _evaluate(task: Task, family: str) -> TaskResult:
+    folder = Folder(task.folder)
+    examination = _examination(folder.data(task.screen, task.seed), task.split, task.seed)
+    notes: tuple[str, ...] = ()
+    start = time.perf_counter()
+    if task.fitter.name == controls.ORACLE:
+        answers = [controls.oracle(question) for question in examination.questions]
+    elif task.fitter.name == controls.REPLICATE:
+        second_draw = load_data(folder.data(task.screen, task.seed, replicate=1))
+        answers = [controls.replicate(question, second_draw) for question in examination.questions]
+    else:
+        fitter = load_fitter(task.fitter.name, **task.fitter.options)
+        lacking = examination.split.needs - frozenset(fitter.claims)
+        if lacking:
+            claims = ", ".join(sorted(lacking))
+            return TaskResult(task.id, NOT_CLAIMED, family, f"{task.fitter.title} does not claim {claims}")
+        fit = checked_fit(fitter, examination.training, seed=task.seed)
+        answers = []
+        for question in examination.questions:
+            query = question.query_for(frozenset(fitter.claims))
+            pooled = query.time is None and query.medium is None
+            known = examination.training.control if pooled else question.measured.control
+            answers.append(Reference(fit.predict(query).profile, known))
+        notes = fit.notes
+    seconds = time.perf_counter() - start
+    genes = examination.training.genes
+    compared = [compare(*pair, genes) for pair in zip(examination.questions, answers, strict=True)]
+    _store_predictions(folder.prediction(task.id), examination, answers)
+    return TaskResult(
+        task.id,
+        OK,
+        family,
+        "; ".join(notes),
+        seconds,
+        score(compared, select_metrics(task.metrics)),
+        examination.labels,
+    )
+
+
+def _examination(path: Path, split: SplitSpec, seed: int) -> Examination:
+    """Return the examination, which all fitters of a split share; the newest few are kept in memory."""
+    return _cached_examination(path, os.stat(path / "zarr.json").st_mtime_ns, split, seed)
+
+
+@lru_cache(maxsize=2)
+def _cached_examination(path: Path, modified: int, split: SplitSpec, seed: int) -> Examination:
+    del modified  # only there so that data made anew under the same path are read anew
+    tree = load_data(path)
+    return examine(tree, split.split(conditions(tree), seed=seed))
+
+
+def _store_predictions(path: Path, examination: Examination, answers: Sequence[Reference]) -> None:
+    """Store what was predicted, beside what was measured and true, as arrays over perturbations and genes."""
+    questions = examination.questions
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        genes=np.array(examination.training.genes),
+        perturbation=np.array(examination.labels),
+        question=np.repeat(np.arange(len(questions)), [len(question.query) for question in questions]),
+        predicted=np.concatenate([answer.profile for answer in answers]),
+        predicted_control=np.stack([answer.control for answer in answers]),
+        true=np.concatenate([question.truth.profile for question in questions]),
+        true_control=np.stack([question.truth.control for question in questions]),
+        measured=np.concatenate([question.measured.profile for question in questions]),
+        measured_control=np.stack([question.measured.control for question in questions]),
+    )
+    write_whole(path, buffer.getvalue())
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,69 @@
+"""Errors of fitters and of what they are given: one line each, naming the fitter (or the field) and what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from simcell.errors import SimcellError, nearest
+
+
+class TrainingDataError(SimcellError):
+    """Training data that no fitter could use: no controls, NaN, shapes that disagree.
+
+    Args:
+        field: the field of `TrainingData` (``counts``, ``perturbation``, ...).
+        problem: what is wrong with it, in one line.
+    """
+
+    def __init__(self, field: str, problem: str) -> None:
+        self.field, self.problem = field, problem
+        super().__init__(f"training data, {field}: {problem}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.field, self.problem)  # or it could not cross from a worker process
+
+
+class FitterError(SimcellError):
+    """A fitter that cannot do what was asked, or that did it wrongly.
+
+    Args:
+        fitter: the fitter's name.
+        problem: what is wrong, in one line (line breaks are folded).
+    """
+
+    def __init__(self, fitter: str, problem: str) -> None:
+        self.fitter, self.problem = fitter, " ".join(problem.split())
+        super().__init__(f"fitter {fitter}: {self.problem}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.fitter, self.problem)
+
+
+class RefusedQueryError(FitterError):
+    """A query outside what the fitter claims or the training data allow: an honest no rather than a failure."""
+
+
+class FitterOptionError(FitterError):
+    """An option that the fitter does not have, or a value that the option does not take."""
+
+    @classmethod
+    def value(cls, fitter: str, option: str, value: object, allowed: str) -> FitterOptionError:
+        """Return the error for a wrong value; "<value> is not <allowed>" is a sentence."""
+        return cls(fitter, f"option {option}: {value!r} is not {allowed}")
+
+    @classmethod
+    def unknown(cls, fitter: str, option: str, known: Iterable[str]) -> FitterOptionError:
+        """Return the error for an option that does not exist."""
+        known = list(known)
+        options = f"options: {', '.join(known)}" if known else "it has no options"
+        return cls(fitter, f"unknown option {option!r}{nearest(option, known)}; {options}")
+
+
+class FitterLoadError(FitterError):
+    """A fitter that cannot be found or built: no such name, file or class, or a class that is not a fitter."""
+
+
+def one_line(error: BaseException) -> str:
+    """Return ``"ValueError: message"`` on one line, for an error that somebody else's code raised."""
+    message = " ".join(str(error).split())
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__

@@ -1,0 +1,135 @@
+"""Which fitters there are: the built-in ones, those of installed packages, and any class in a user's own file.
+
+In: a name such as ``bilinear``, or a reference such as ``path/to/file.py:MyFitter``. Out: a fitter, or its description.
+A package takes part by an entry point of the group "simcell.fitters": ``my-fitter = "package.module:MyFitter"``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any
+
+from fitters.contract import Assumption, Claim, Fitter
+from fitters.errors import FitterError, FitterLoadError
+from fitters.loading import build, find_factory, is_reference, options_of
+from simcell.errors import nearest
+
+ENTRY_POINT_GROUP = "simcell.fitters"
+
+# One line per fitter. A module here is imported to list it, so heavy packages are imported inside `fit`.
+BUILT_IN = {
+    "no-change": "fitters.no_change:NoChange",
+    "mean": "fitters.mean:Mean",
+    "additive": "fitters.additive:Additive",
+    "bilinear": "fitters.bilinear:Bilinear",
+}
+
+
+@dataclass(frozen=True)
+class FitterEntry:
+    """What a fitter says of itself.
+
+    Args:
+        name: under which `load` finds it.
+        origin: "built-in", the package that brings it, or "file".
+        reference: ``module:Class`` or ``path.py:Class``.
+        family: one of FAMILIES.
+        claims: what it answers.
+        assumptions: what it takes for granted.
+        source: citation.
+        summary: first line of its docstring.
+        options: its keyword arguments; None where it takes any.
+        problem: why it cannot be used, in one line; empty if it can.
+    """
+
+    name: str
+    origin: str
+    reference: str
+    family: str = "user"
+    claims: frozenset[Claim] = frozenset()
+    assumptions: frozenset[Assumption] = frozenset()
+    source: str = ""
+    summary: str = ""
+    options: tuple[str, ...] | None = ()
+    problem: str = ""
+
+
+def available() -> dict[str, FitterEntry]:
+    """Return every registered fitter by name, built-in ones first; one that cannot be imported has a problem."""
+    return {name: _entry(name, origin, reference) for name, (origin, reference) in _registered().items()}
+
+
+def describe(name_or_reference: str) -> FitterEntry:
+    """Return the entry of one fitter; FitterLoadError where it cannot be found."""
+    name, origin, reference = _resolve(name_or_reference)
+    entry = _entry(name, origin, reference)
+    if entry.problem:
+        raise FitterLoadError(name, entry.problem)
+    return entry
+
+
+def load(name_or_reference: str, /, **options: Any) -> Fitter:
+    """Return a fitter.
+
+    Args:
+        name_or_reference: a registered name, ``path/to/file.py:MyFitter`` or ``package.module:MyFitter``.
+        options: keyword arguments of its constructor.
+
+    Raises:
+        FitterLoadError: nothing of that name (the nearest one is suggested), no such file or class, or not a fitter.
+        FitterOptionError: an option that it does not have, or a value that the option does not take.
+    """
+    name, _, reference = _resolve(name_or_reference)
+    return build(find_factory(reference), reference=name, options=options)
+
+
+def _registered() -> dict[str, tuple[str, str]]:
+    found = {name: ("built-in", reference) for name, reference in BUILT_IN.items()}
+    for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: (point.name, point.value)):
+        package = point.dist.name if point.dist else "unknown package"
+        # A name that is taken stays with its first owner; the newcomer is still there, under its package's name.
+        name = point.name if point.name not in found else f"{point.name}@{package}"
+        found[name] = (package, point.value)
+    return found
+
+
+def _resolve(name: str) -> tuple[str, str, str]:
+    registered = _registered()
+    if name in registered:
+        return name, *registered[name]
+    if is_reference(name):
+        return name, "file", name
+    known = ", ".join(registered)
+    hint = "a fitter of your own is path/to/file.py:MyFitter"
+    raise FitterLoadError(name, f"no such fitter{nearest(name, registered)}; there are {known}; {hint}")
+
+
+def _entry(name: str, origin: str, reference: str) -> FitterEntry:
+    try:
+        factory = find_factory(reference)
+        return FitterEntry(
+            name=name,
+            origin=origin,
+            reference=reference,
+            family=_said(factory, "family", "user"),
+            claims=frozenset(Claim(claim) for claim in getattr(factory, "claims", ())),
+            assumptions=frozenset(Assumption(assumption) for assumption in getattr(factory, "assumptions", ())),
+            source=_said(factory, "source", ""),
+            summary=_summary(factory),
+            options=options_of(factory),
+        )
+    except (FitterError, TypeError, ValueError) as error:
+        problem = error.problem if isinstance(error, FitterError) else " ".join(str(error).split())
+        return FitterEntry(name=name, origin=origin, reference=reference, problem=problem)
+
+
+def _said(factory: Callable[..., Any], attribute: str, default: str) -> str:
+    value = getattr(factory, attribute, default)
+    return value if isinstance(value, str) else default
+
+
+def _summary(factory: Callable[..., Any]) -> str:
+    lines = (factory.__doc__ or "").strip().splitlines()
+    return lines[0].strip() if lines else ""

@@ -1,0 +1,80 @@
+"""The measurement operator: intensities of a batch's cells in, molecules and UMI counts out, layer by layer.
+
+Order: molecules in the cell -> size factor of the cell and efficiency of the gene in the batch -> binomial capture.
+Each layer's truth is kept. Every draw is keyed by what it belongs to: a cell, or a batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from simcell.kernels.counts import draw_captured, draw_molecules
+from simcell.kernels.streams import fill_uniforms
+from simcell.random import Purpose, kernel_key, stream
+from simcell.spec.measurement import AssaySpec
+
+
+@dataclass(frozen=True, eq=False)
+class Assay:
+    """A measurement with its own batches.
+
+    Attributes:
+        spec: numbers of cells and batches, capture, spreads.
+        efficiency: (B, G) capture of each gene in each batch over the mean capture; lognormal of mean 1.
+        seed, replicate: of the cells' own draws; the batches are those of the seed alone, so that a replicate is a
+            second sample of cells from the same batches.
+    """
+
+    spec: AssaySpec
+    efficiency: NDArray[np.float64]
+    seed: int
+    replicate: int = 0
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells in all batches."""
+        return self.spec.batches * self.spec.cells_per_batch
+
+    def batch_of(self, cells: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the batch (N,) of each cell: the first `cells_per_batch` cells are batch 0, and so on."""
+        return cells // self.spec.cells_per_batch
+
+    def size_factor(self, cells: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the size factors (N,) of cells: lognormal of mean 1."""
+        uniform = np.empty((cells.size, 2))
+        fill_uniforms(uniform, kernel_key(self.seed, Purpose.SIZE_FACTOR, self.replicate), cells, 0)
+        sigma = self.spec.size_factor_sigma
+        return np.exp(sigma * ndtri(uniform[:, 0]) - 0.5 * sigma**2)
+
+    def measure(
+        self, intensity: NDArray[np.float32], cells: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Return molecules and UMI counts, (N, G) each, of cells (N,) with intensities (N, G)."""
+        molecules = np.empty(intensity.shape, np.int32)
+        counts = np.empty(intensity.shape, np.int32)
+        draw_molecules(intensity, kernel_key(self.seed, Purpose.MOLECULES, self.replicate), cells, molecules)
+        draw_captured(
+            molecules,
+            self.spec.capture * self.size_factor(cells),
+            self.efficiency,
+            self.batch_of(cells),
+            kernel_key(self.seed, Purpose.CAPTURE, self.replicate),
+            cells,
+            counts,
+        )
+        return molecules, counts
+
+    def through(self, mean: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what endless depth would show of mean expression (..., G): times the efficiency over all batches."""
+        return mean * self.efficiency.mean(axis=0)
+
+
+def draw_assay(spec: AssaySpec, *, n_genes: int, seed: int, replicate: int = 0) -> Assay:
+    """Return an assay whose batch effects are drawn by seed."""
+    sigma = spec.batch_sigma
+    noise = [stream(seed, Purpose.BATCH, batch).standard_normal(n_genes) for batch in range(spec.batches)]
+    return Assay(spec, np.exp(sigma * np.array(noise) - 0.5 * sigma**2), seed, replicate)

@@ -1,0 +1,63 @@
+"""The jit options of every kernel, in one place, and a compile cache that can never serve stale code.
+
+numba's cache looks only at the file of the outermost function, so that an edit to a helper in another file goes unseen.
+Here the cache folder is named after a digest of the text of all kernels: any edit is a new folder.
+
+Options: no fastmath, so that results do not depend on the machine's vector width or on fused operations; numpy's
+error model, since a branch for a division by zero would keep loops from vectorising; no lock, so that threads run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba import njit
+
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": False, "boundscheck": False}
+
+
+def _digest() -> str:
+    """Return a digest of the text of all kernel files, in the order of their names."""
+    digest = hashlib.blake2b(digest_size=8)
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(file.name.encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _cache_folder() -> str:
+    """Return the folder for compiled kernels of exactly this source text, or one that lasts for this user's session."""
+    root = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    folder = Path(root) / "simcell" / _digest()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError:  # a home that cannot be written to
+        folder = Path(tempfile.gettempdir()) / f"simcell-{os.getuid()}" / _digest()
+        folder.mkdir(parents=True, exist_ok=True)
+    return str(folder)
+
+
+CACHE_FOLDER = _cache_folder()
+
+
+def helper(function: Callable[..., Any]) -> Any:
+    """Compile a small function that is only called by kernels, into which it is always inlined: a call left in a loop keeps it scalar."""
+    return njit(forceinline=True, **OPTIONS)(function)
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile a function that Python calls, and keep the machine code on disk."""
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = CACHE_FOLDER
+    try:
+        return njit(cache=True, **OPTIONS)(function)
+    finally:
+        numba.config.CACHE_DIR = before

@@ -1,0 +1,128 @@
+"""The fast stochastic kernel: latent mRNA intensities as square-root diffusions, proteins as relaxations to them.
+
+In: intensities (G, L) and levels (I, L) of L cells side by side (lanes), a circuit, perturbations, and the streams' key.
+Out: the same arrays, `n_steps` steps later. Lanes are innermost, so that every inner loop is one vector operation.
+
+Law: counts are Poisson(y), dy = decay (theta - y) dt + sqrt(2 decay b y) dW, with theta the production over decay and b
+the burst size; at constant theta y is Gamma(theta/b, b), counts are negative binomial with Fano factor 1 + b.
+One step is symmetric (Strang): half a step of proteins, a whole step of intensities by Andersen's quadratic-exponential
+scheme (conditional mean and variance exact, never negative, stable at any step), half a step of proteins.
+
+Source: Andersen, "Simple and efficient simulation of the Heston stochastic volatility model", J. Comput. Finance 11
+(2008), section 3.2.4, here for the variance process alone.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import float32, int32
+
+from simcell.kernels.effects import multiplier_at
+from simcell.kernels.elementary import log, normal, power_of, square_root, survival
+from simcell.kernels.jit import helper, kernel
+from simcell.kernels.regulation import activity
+from simcell.kernels.streams import fill_bits
+
+F = np.float32
+ZERO, HALF, ONE, TWO = F(0.0), F(0.5), F(1.0), F(2.0)
+# Andersen's switch between the squared normal (below) and the exponential with an atom at 0 (above); any in [1, 2] works
+SWITCH = F(1.5)
+SMALLEST_RATIO = F(1e-10)  # of variance to squared mean; below it the step is deterministic to float32 anyway
+SMALLEST_MEAN = F(1e-15)  # its square is still a normal float32
+
+
+@helper
+def quadratic_exponential(intensity, production, ceiling, remaining, burst, bits):
+    """Advance intensity (L,) by one step in which a fraction `remaining` = exp(-decay h) of it would survive.
+
+    The intensity is drawn to theta = production (L,) * ceiling, production being activity times perturbation.
+    """
+    gone = ONE - remaining
+    from_intensity = TWO * burst * remaining * gone
+    from_theta = burst * gone * gone * ceiling
+    gain = ceiling * gone
+    for lane in range(intensity.size):
+        mean = max(production[lane] * gain + intensity[lane] * remaining, SMALLEST_MEAN)
+        variance = intensity[lane] * from_intensity + production[lane] * from_theta
+        ratio = max(variance / (mean * mean), SMALLEST_RATIO)
+        # the squared normal a (b + Z)^2
+        inverse = TWO / min(ratio, SWITCH)
+        b_squared = inverse - ONE + square_root(inverse * (inverse - ONE))
+        root = square_root(b_squared) + normal(int32(bits[lane]))
+        squared = mean / (ONE + b_squared) * root * root
+        # zero with probability (ratio - 1)/(ratio + 1), else exponential; both branches rise with normal(bits)
+        chance = survival(int32(bits[lane]))
+        above = max(ratio, SWITCH)
+        exponential = -log(chance * (above + ONE) * HALF) * mean * (above + ONE) * HALF
+        intensity[lane] = squared if ratio <= SWITCH else max(exponential, ZERO)
+
+
+@helper
+def relax_levels(level, intensity, circuit, remaining, translation, time):
+    """Advance protein levels by half a step in which the mRNA stays as it is; `remaining` (R,) of them survive."""
+    entry = 0
+    for r in range(circuit.regulator.size):
+        gene, kept = circuit.regulator[r], remaining[r]
+        gain = (ONE - kept) / circuit.mean[r]
+        begin = entry
+        while entry < translation.row.size and translation.row[entry] == r:
+            entry += 1
+        if begin == entry:
+            for lane in range(level.shape[1]):
+                level[r, lane] = kept * level[r, lane] + gain * intensity[gene, lane]
+            continue
+        made = intensity[gene].copy()
+        for i in range(begin, entry):
+            made[translation.lane[i]] *= float32(multiplier_at(time, translation, i))
+        for lane in range(level.shape[1]):
+            level[r, lane] = kept * level[r, lane] + gain * made[lane]
+
+
+@kernel
+def langevin_steps(
+    intensity, level, expected, circuit, transcription, translation, key, cells, time, step, n_steps, first_draw
+):
+    """Advance (intensity, level, expected) in place by n_steps of `step` hours from `time`; draws count from first_draw.
+
+    Args:
+        intensity: (G, L) float32, molecules per cell.
+        level: (I, L) float32; rows past the regulators are signals and stay as they are.
+        expected: (G, L) float32, the mean of intensity given the history of all levels, in which a gene's own noise
+            is averaged out (Rao-Blackwell); or (0, L) where nobody asks for it.
+        circuit: `Circuit` of float32.
+        transcription, translation: `Effects` by gene and by regulator.
+        key: (2,) uint32. cells: (L,) int64, the number of each lane's cell. time, step: hours.
+    """
+    n_genes, lanes = intensity.shape
+    n_regulators = circuit.regulator.size
+    remaining = np.exp(-circuit.decay.astype(np.float64) * step).astype(np.float32)
+    remaining_level = np.exp(-circuit.protein_decay.astype(np.float64) * (0.5 * step)).astype(np.float32)
+    power = np.empty_like(level)
+    production, scratch = np.empty(lanes, np.float32), np.empty(lanes, np.float32)
+    bits = np.empty((4, lanes), np.uint32)
+    for source in range(level.shape[0]):
+        for lane in range(lanes):
+            power[source, lane] = power_of(level[source, lane], circuit.hill[source])
+    for k in range(n_steps):
+        middle = time + (k + 0.5) * step
+        relax_levels(level, intensity, circuit, remaining_level, translation, middle)
+        for r in range(n_regulators):
+            for lane in range(lanes):
+                power[r, lane] = power_of(level[r, lane], circuit.hill[r])
+        entry = 0
+        for gene in range(n_genes):
+            if gene % 4 == 0:
+                fill_bits(bits, key, cells, first_draw + k, gene // 4)
+            activity(gene, circuit, level, power, production, scratch)
+            while entry < transcription.row.size and transcription.row[entry] == gene:
+                production[transcription.lane[entry]] *= float32(multiplier_at(middle, transcription, entry))
+                entry += 1
+            if expected.shape[0] > 0:
+                gain = circuit.ceiling[gene] * (ONE - remaining[gene])
+                for lane in range(lanes):
+                    expected[gene, lane] = remaining[gene] * expected[gene, lane] + gain * production[lane]
+            quadratic_exponential(
+                intensity[gene], production, circuit.ceiling[gene], remaining[gene], circuit.burst[gene], bits[gene % 4]
+            )
+        relax_levels(level, intensity, circuit, remaining_level, translation, middle)
+

@@ -1,0 +1,55 @@
+"""How a specification describes measurement (defaults from `simcell.sources`), engine, truth and output."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from simcell.sources import SOURCES
+from simcell.spec.base import Count, Flag, NonNegative, Number, Positive, SpecModel, Whole
+
+
+class AssaySpec(SpecModel):
+    """The measurement: how many cells in how many batches, and how many of their molecules are seen."""
+
+    batches: Count = Field(2, description="number of batches")
+    cells_per_batch: Count = Field(1000, description="number of cells sequenced per batch")
+    capture: Annotated[Number, Field(gt=0, le=1)] = Field(
+        SOURCES["capture_efficiency"].value,
+        description="mean probability that a molecule of mRNA is captured and counted, in (0, 1]",
+    )
+    size_factor_sigma: NonNegative = Field(
+        SOURCES["size_factor"].spread or 0.0,
+        description="standard deviation of the log size factor of cells; 0: all cells alike",
+    )
+    batch_sigma: NonNegative = Field(
+        0.1, description="standard deviation of the log efficiency per gene and batch; 0: no batch effect"
+    )
+
+
+class EngineSpec(SpecModel):
+    """The engine that moves cells through time."""
+
+    name: Literal["langevin", "ode"] = Field(
+        "langevin", description="langevin: bursts as a square-root diffusion; ode: without noise"
+    )
+    step_hours: Positive = Field(1.0, description="length of a time step, hours")
+    burn_in_hours: NonNegative | None = Field(
+        None, description="hours before the protocol begins, to reach the wild type's distribution; null: automatic"
+    )
+
+
+class TruthSpec(SpecModel):
+    """How precisely the true responses are computed."""
+
+    cells_per_perturbation: Annotated[Whole, Field(ge=2)] = Field(
+        128, description="number of cells in the ensemble behind each true mean response"
+    )
+
+
+class OutputSpec(SpecModel):
+    """What is written, and how."""
+
+    latent: Flag = Field(False, description="also write every cell's true intensities and molecules")
+    chunk_cells: Count = Field(1024, description="number of cells per chunk of the file")

@@ -1,0 +1,193 @@
+"""What is true of a screen: responses of the mean field and of an ensemble, direct and total effects, steadiness.
+
+In: a screen. Out: arrays by time, perturbation and gene, as they stand in the groups `/truth/*` of a data set.
+
+All perturbations of the ensemble share the noise of their cells (common random numbers), and a gene's own noise is
+averaged out in closed form; so a gene that a perturbation cannot reach has exactly the control's mean.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simcell.cell import CellModel
+from simcell.effects import CellEffects
+from simcell.guides import GuideLibrary
+from simcell.kernels.ode import steady_slope
+from simcell.labels import CONTROL
+from simcell.profiles import log_profile
+from simcell.random import Purpose, kernel_key, stream
+from simcell.run import block_slices, map_threads
+
+if TYPE_CHECKING:
+    from simcell.screen import Screen
+
+# A state is settled when no gene or protein is farther than this from where it is heading, over its wild-type level.
+SETTLED = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class Response:
+    """True means, molecules per cell; T times, P perturbations (control first), G genes.
+
+    Attributes:
+        mean_field: (T, P, G) of the noise-free cell, averaged over the states of a perturbation's cells.
+        ensemble_mean: (T, P, G), ensemble_se: (T, P, G) its standard error. log_profile: (T, P, G) at endless depth.
+        settled: (T, P) whether every noise-free state had come to rest.
+    """
+
+    times: tuple[float, ...]
+    perturbations: tuple[str, ...]
+    mean_field: NDArray[np.float64]
+    ensemble_mean: NDArray[np.float64]
+    ensemble_se: NDArray[np.float64]
+    log_profile: NDArray[np.float64]
+    settled: NDArray[np.bool_]
+    ensemble_cells: int
+
+
+def true_response(screen: Screen, *, n_threads: int | None = None, progress: bool = True) -> Response:
+    """Return the true response of a screen to every planned perturbation at every sampling time."""
+    perturbations = screen.library.perturbations
+    mean_field, settled = _mean_field(screen, n_threads=n_threads, progress="mean field" if progress else None)
+    mean, error = _ensemble(screen, n_threads=n_threads, progress="true responses" if progress else None)
+    return Response(
+        times=screen.timeline.sampled_at,
+        perturbations=perturbations,
+        mean_field=mean_field,
+        ensemble_mean=mean,
+        ensemble_se=error,
+        log_profile=log_profile(screen.assay.through(mean)),
+        settled=settled,
+        ensemble_cells=screen.spec.truth.cells_per_perturbation,
+    )
+
+
+def direct_effects(model: CellModel) -> NDArray[np.float64]:
+    """Return (R, G) elasticities at the wild type: d ln activity of each gene by d ln level of each regulator."""
+    slope = model.regulation.slope(model.basal, model.strength, model.edges, model.reference_levels)
+    own = model.network_edges
+    out = np.zeros((model.network.n_regulators, model.network.n_genes))
+    source, target = model.edges.source[own], model.edges.target[own]
+    out[source, target] = slope[own] / model.activity[target]
+    return out
+
+
+def total_effects(model: CellModel) -> NDArray[np.float64]:
+    """Return (R, G) d ln mean of each gene by d ln production of each regulator, at the wild type's steady state.
+
+    With elasticities e (R, G), those among regulators E (R, R), and I the identity: every mean obeys
+    d ln mean_g = d ln production_g + sum_r e_rg d ln mean_r, so regulators among themselves follow L = (I - E)^-1 and
+    all genes follow I + L e. Source: the linear response of a steady state (Hofmeyr, Eur. J. Biochem. 186 (1989)).
+    """
+    direct = direct_effects(model)
+    regulators = model.network.regulators
+    among = direct[:, regulators]
+    passed_on = np.linalg.solve(np.eye(regulators.size) - among, np.eye(regulators.size))
+    own = np.zeros_like(direct)
+    own[np.arange(regulators.size), regulators] = 1.0
+    return own + passed_on @ direct
+
+
+def _construct_groups(library: GuideLibrary) -> list[list[int]]:
+    """Return the constructs of each planned perturbation."""
+    row = {label: number for number, label in enumerate(library.perturbations)}
+    groups: list[list[int]] = [[] for _ in row]
+    for construct, label in enumerate(library.labels):
+        groups[row[label]].append(construct)
+    return groups
+
+
+def _mean_field(
+    screen: Screen, *, n_threads: int | None, progress: str | None
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the mean-field response (T, P, G) and whether it has settled (T, P)."""
+    plan = screen.course(engine="ode")
+    times, n_genes = screen.timeline.sampled_at, screen.model.network.n_genes
+
+    def respond(constructs: list[int]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        mean = np.zeros((len(times), n_genes))
+        settled = np.ones(len(times), bool)
+        if screen.library.labels[constructs[0]] == CONTROL:
+            constructs = constructs[:1]  # without noise, controls are all alike
+        for construct in constructs:
+            probability, effects = screen.library.combined_states(construct, transduced_at=screen.transduced_at)
+            cells = np.arange(probability.size, dtype=np.int64)
+            key = kernel_key(screen.spec.seed, Purpose.TRUTH)
+            state = plan.start(cells=cells, key=key)
+            for number, now in enumerate(plan.follow(state, effects, cells=cells, key=key)):
+                mean[number] += now.intensity @ probability / len(constructs)
+                settled[number] &= _at_rest(screen.model, now.intensity, now.level, effects)
+        return mean, settled
+
+    found = map_threads(respond, _construct_groups(screen.library), n_threads=n_threads, progress=progress)
+    return np.stack([mean for mean, _ in found], axis=1), np.stack([settled for _, settled in found], axis=1)
+
+
+def _at_rest(
+    model: CellModel,
+    intensity: NDArray[np.float64],
+    level: NDArray[np.float64],
+    effects: CellEffects,
+) -> bool:
+    """Return whether all of some noise-free cells (columns) are where they are heading."""
+    n_regulators = model.network.n_regulators
+    circuit = model.circuit()
+    speed = np.concatenate([model.decay * model.mean, model.protein_decay])
+    out = np.empty(speed.size)
+    for cell in range(intensity.shape[1]):
+        state = np.concatenate([intensity[:, cell], level[:n_regulators, cell]])
+        transcription, translation = effects.take(slice(cell, cell + 1)).entries(model.network)
+        steady_slope(state, level[n_regulators:, cell].copy(), circuit, transcription, translation, out)
+        if np.abs(out / speed).max() > SETTLED:
+            return False
+    return True
+
+
+def _ensemble(
+    screen: Screen, *, n_threads: int | None, progress: str | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the ensemble mean and its standard error, (T, P, G) each."""
+    n_cells = screen.spec.truth.cells_per_perturbation
+    plan = screen.course()
+    key = kernel_key(screen.spec.seed, Purpose.TRUTH)
+    shape = (len(screen.timeline.sampled_at), screen.model.network.n_genes)
+    numbers = np.arange(n_cells, dtype=np.int64)
+    # before the perturbation all arms are the same cells, so that they are simulated once
+    begun = map_threads(
+        lambda block: plan.start(cells=numbers[block], key=key, expected=True),
+        block_slices(n_cells),
+        n_threads=n_threads,
+    )
+
+    def respond(arm: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        effects = _arm(screen, groups[arm], arm, n_cells)
+        total, square = np.zeros(shape), np.zeros(shape)
+        for block, state in zip(block_slices(n_cells), begun, strict=True):
+            follow = plan.follow(state.copy(), effects.take(block), cells=numbers[block], key=key)
+            for number, now in enumerate(follow):
+                expected = now.expected.astype(np.float64)
+                total[number] += expected.sum(axis=1)
+                square[number] += (expected**2).sum(axis=1)
+        mean = total / n_cells
+        variance = np.maximum(square / n_cells - mean**2, 0.0) * n_cells / (n_cells - 1)
+        return mean, np.sqrt(variance / n_cells)
+
+    groups = _construct_groups(screen.library)
+    found = map_threads(respond, range(len(groups)), n_threads=n_threads, progress=progress)
+    return np.stack([mean for mean, _ in found], axis=1), np.stack([error for _, error in found], axis=1)
+
+
+def _arm(screen: Screen, constructs: list[int], arm: int, n_cells: int) -> CellEffects:
+    """Return the effects in the ensemble of one arm: its constructs in turn, their states drawn by chance."""
+    widest = max(len(screen.library.constructs[construct]) for construct in constructs)
+    guides = np.full((n_cells, widest), -1, np.int32)
+    for cell in range(n_cells):
+        carried = screen.library.constructs[constructs[cell % len(constructs)]]
+        guides[cell, : len(carried)] = carried
+    uniform = stream(screen.spec.seed, Purpose.TRUTH, arm).random(guides.shape)
+    return screen.library.effects(guides, uniform=uniform, transduced_at=screen.transduced_at)

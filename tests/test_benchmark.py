@@ -1,0 +1,331 @@
+"""The benchmark end to end on synthetic data: every task scored or marked, a killed run goes on, nothing fails silently."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from helpers_dataset import make_example_tree
+
+from experiments import benchmark, task
+from experiments.benchmark import run_benchmark
+from experiments.benchmark_spec import BenchmarkSpec, fingerprint, load_benchmark_spec, parse_benchmark_spec
+from experiments.runner import DIED, run_tasks
+from experiments.scoring import anchor
+from simcell._version import __version__
+from simcell.errors import SimcellError, SpecError
+from simcell.store import write_tree
+
+USER_FITTERS = '''
+import numpy as np
+
+
+class Control:
+    """The control plus a bit."""
+
+    name = "control-plus"
+    claims = frozenset({"mean", "unseen-gene", "combination"})
+    assumptions = frozenset()
+
+    def __init__(self, *, plus: float = 0.0):
+        self.plus = plus
+
+    def fit(self, data, *, seed):
+        self.control = data.control
+        return self
+
+    def predict(self, query):
+        return np.tile(self.control + self.plus, (len(query), 1))
+
+
+class Fails(Control):
+    name = "fails"
+
+    def fit(self, data, *, seed):
+        raise ZeroDivisionError("the dog ate\\nthe gradient")
+
+
+class ReturnsNaN(Control):
+    name = "returns-nan"
+
+    def predict(self, query):
+        return super().predict(query) * np.nan
+
+
+class Modest(Control):
+    name = "modest"
+    claims = frozenset({"mean"})
+'''
+
+
+def example_simulate(spec: Any, path: Path, *, seed: int, replicate: int, force: bool, **_: Any) -> None:
+    """Write the synthetic example as if it had been simulated; a replicate has the same truth and other counts."""
+    tree = make_example_tree(seed, n_doubles=8)
+    if replicate:
+        draw = np.random.default_rng([seed, replicate])
+        label = np.array(tree["cells/perturbation"].values.tolist())
+        counts = tree["counts/counts"].values
+        mean = np.stack([counts[label == name].mean(axis=0) for name in label])
+        new = draw.poisson(mean).astype(np.int32)
+        tree["counts"] = tree["counts"].to_dataset().assign(counts=(("cell", "gene"), new))
+        tree["cells"] = tree["cells"].to_dataset().assign(n_umis=("cell", new.sum(axis=1, dtype=np.int64)))
+    tree.attrs |= {"seed": seed, "replicate": replicate, "name": spec.name}
+    tree.attrs["versions"] = {**tree.attrs["versions"], "simcell": __version__}
+    write_tree(tree, path, force=force)
+
+
+def example_data(**changes: Any) -> dict[str, Any]:
+    """Return a benchmark as it would stand in a file."""
+    screen = {
+        "name": "example",
+        "network": {"kind": "erdos-renyi", "genes": 40, "regulators": 0.2},
+        "library": {"targets": "regulators", "combinations": [{"order": 2, "count": 8}]},
+    }
+    data: dict[str, Any] = {
+        "name": "test",
+        "screens": [screen],
+        "seeds": [1, 2],
+        "splits": [{"kind": "unseen-single"}, {"kind": "unseen-double"}],
+        "fitters": ["additive", "bilinear"],
+    }
+    return data | changes
+
+
+@pytest.fixture(scope="module")
+def user_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("user") / "mine.py"
+    path.write_text(USER_FITTERS)
+    return path
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory, user_file: Path) -> benchmark.BenchmarkResult:
+    names = [f"{user_file}:{name}" for name in ("Fails", "ReturnsNaN", "Modest", "Control")]
+    spec = parse_benchmark_spec(example_data(fitters=["additive", "bilinear", *names]), folder="/")
+    return run_benchmark(spec, tmp_path_factory.mktemp("out") / "run", simulate=example_simulate, report=False)
+
+
+def rows(result: benchmark.BenchmarkResult, **where: Any) -> pd.DataFrame:
+    """Return the scores with the given values in the given columns."""
+    scores = result.scores
+    for column, value in where.items():
+        scores = scores[scores[column] == value]
+    return scores
+
+
+def test_every_fitter_of_every_task_has_a_row_for_every_metric(done: benchmark.BenchmarkResult) -> None:
+    fitters = {"no-change", "mean", "additive", "bilinear", "Fails", "ReturnsNaN", "Modest", "Control", "oracle", "replicate"}
+    assert set(done.scores["fitter"]) == fitters
+    assert len(done.scores) == len(fitters) * 2 * 2 * done.scores["metric"].nunique()
+    assert pd.read_csv(done.folder / "scores.csv").shape == done.scores.shape
+
+
+def test_a_failing_fitter_is_marked_in_one_line_and_the_others_go_on(done: benchmark.BenchmarkResult) -> None:
+    failed = rows(done, fitter="Fails")
+    assert set(failed["status"]) == {"failed"}
+    assert set(failed["message"]) == {"fitter fails: fit failed: ZeroDivisionError: the dog ate the gradient"}
+    assert set(rows(done, fitter="ReturnsNaN")["status"]) == {"failed"}
+    assert "not finite" in rows(done, fitter="ReturnsNaN")["message"].iloc[0]
+    assert len(done.failures) == 2 * 4
+    assert set(rows(done, fitter="bilinear")["status"]) == {"ok"}
+    stored = json.loads((done.folder / "results" / "example--seed1--unseen-single--Fails.json").read_text())
+    assert "the dog ate" in stored["details"]
+
+
+def test_what_a_fitter_does_not_claim_is_not_asked(done: benchmark.BenchmarkResult) -> None:
+    modest = rows(done, fitter="Modest")
+    assert set(modest["status"]) == {"not claimed"}
+    assert set(rows(modest_of(done, "unseen-single"))["message"]) == {"Modest does not claim unseen-gene"}
+
+
+def modest_of(result: benchmark.BenchmarkResult, split: str) -> benchmark.BenchmarkResult:
+    """Return the result, reduced to one fitter and split."""
+    return benchmark.BenchmarkResult(result.folder, rows(result, fitter="Modest", split=split), (), None)
+
+
+def test_anchors_mean_is_0_and_oracle_is_1_and_no_change_scores_0_correlation(done: benchmark.BenchmarkResult) -> None:
+    np.testing.assert_allclose(rows(done, fitter="mean")["anchored"], 0, atol=1e-12)
+    np.testing.assert_allclose(rows(done, fitter="oracle")["anchored"], 1)
+    assert (rows(done, fitter="oracle", metric="mse-truth")["value"] == 0).all()
+    assert (rows(done, fitter="oracle", metric="pds-truth")["value"] == 1).all()
+    np.testing.assert_allclose(rows(done, fitter="oracle", metric="pearson-delta-truth")["value"], 1)
+    assert (rows(done, fitter="no-change", metric="pearson-delta-truth")["value"] == 0).all()
+    for metric in ("pds-truth", "pds-measured"):
+        np.testing.assert_allclose(rows(done, fitter="mean", metric=metric)["value"], 0.5)
+        np.testing.assert_allclose(rows(done, fitter="no-change", metric=metric)["value"], 0.5)
+
+
+def test_a_better_model_scores_better(done: benchmark.BenchmarkResult) -> None:
+    doubles = rows(done, split="unseen-double", metric="mse-truth").groupby("fitter")["value"].mean()
+    assert doubles["oracle"] < doubles["additive"] < doubles["no-change"]
+    assert doubles["replicate"] < doubles["mean"]
+
+
+def test_a_constant_shift_of_all_genes_is_seen_by_distance_but_not_by_correlation(user_file: Path, tmp_path: Path) -> None:
+    fitters = [{"name": f"{user_file}:Control", "label": "shifted", "options": {"plus": 0.5}}]
+    spec = parse_benchmark_spec(example_data(fitters=fitters, seeds=[1], splits=[{"kind": "unseen-single"}]), folder="/")
+    result = run_benchmark(spec, tmp_path / "run", simulate=example_simulate, report=False)
+    value = result.scores.set_index(["fitter", "metric"])["value"]
+    assert value["shifted", "pearson-delta-truth"] == 0
+    assert value["shifted", "mse-truth"] > value["no-change", "mse-truth"]
+
+
+def test_predictions_are_kept(done: benchmark.BenchmarkResult) -> None:
+    with np.load(done.folder / "predictions" / "example--seed1--unseen-double--additive.npz") as stored:
+        assert stored["predicted"].shape == stored["true"].shape == (len(stored["perturbation"]), len(stored["genes"]))
+        assert all("+" in label for label in stored["perturbation"])
+
+
+def test_a_second_run_takes_up_what_was_done_and_does_the_rest(
+    done: benchmark.BenchmarkResult, user_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = done.folder / "results" / "example--seed2--unseen-double--bilinear.json"
+    lost.unlink()
+    attempted = []
+    attempt = task._attempt
+    monkeypatch.setattr(task, "_attempt", lambda one: attempted.append(one.id) or attempt(one))
+
+    def no_simulation(*_: Any, **__: Any) -> None:
+        raise AssertionError("data were there")
+
+    names = [f"{user_file}:{name}" for name in ("Fails", "ReturnsNaN", "Modest", "Control")]
+    spec = parse_benchmark_spec(example_data(fitters=["additive", "bilinear", *names]), folder="/")
+    again = run_benchmark(spec, done.folder, simulate=no_simulation, report=False)
+    failed = {name for name in attempted if name.endswith(("Fails", "ReturnsNaN"))}
+    assert set(attempted) == failed | {lost.stem}, "only what was lost or had failed is done again"
+    columns = [column for column in done.scores if column != "seconds"]
+    pd.testing.assert_frame_equal(again.scores[columns], done.scores[columns])
+
+
+def test_a_changed_fitter_file_is_fitted_again(user_file: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.py"
+    mine.write_text(USER_FITTERS)
+    data = example_data(fitters=["mine.py:Control"], seeds=[1], splits=[{"kind": "unseen-single"}], metrics=["mse-truth"])
+    before = run_benchmark(parse_benchmark_spec(data, folder=tmp_path), tmp_path / "run", simulate=example_simulate, report=False)
+    mine.write_text(USER_FITTERS.replace("plus: float = 0.0", "plus: float = 1.0"))
+    after = run_benchmark(parse_benchmark_spec(data, folder=tmp_path), tmp_path / "run", simulate=example_simulate, report=False)
+    assert rows(after, fitter="Control")["value"].item() > rows(before, fitter="Control")["value"].item()
+
+
+def test_another_benchmark_or_a_foreign_folder_is_not_overwritten(tmp_path: Path) -> None:
+    spec = parse_benchmark_spec(example_data(fitters=["mean"], seeds=[1], splits=[{"kind": "unseen-single"}]))
+    other = parse_benchmark_spec(example_data(fitters=["mean"], seeds=[2], splits=[{"kind": "unseen-single"}]))
+    run_benchmark(spec, tmp_path / "run", simulate=example_simulate, report=False)
+    with pytest.raises(SimcellError, match="holds another benchmark; use --force"):
+        run_benchmark(other, tmp_path / "run", simulate=example_simulate, report=False)
+    forced = run_benchmark(other, tmp_path / "run", simulate=example_simulate, report=False, force=True)
+    assert set(forced.scores["seed"]) == {2}
+    assert not list((tmp_path / "run" / "results").glob("*seed1*"))
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "thesis.txt").write_text("mine")
+    with pytest.raises(SimcellError, match="is not the folder of a benchmark"):
+        run_benchmark(spec, tmp_path / "foreign", simulate=example_simulate, report=False, force=True)
+    assert (tmp_path / "foreign" / "thesis.txt").read_text() == "mine"
+
+
+def test_data_that_cannot_be_made_fail_their_tasks_only(tmp_path: Path) -> None:
+    def breaks(spec: Any, path: Path, *, seed: int, **rest: Any) -> None:
+        if seed == 2:
+            raise SimcellError("the incubator is broken")
+        example_simulate(spec, path, seed=seed, **rest)
+
+    result = run_benchmark(parse_benchmark_spec(example_data()), tmp_path / "run", simulate=breaks, report=False)
+    assert set(rows(result, seed=1, fitter="mean")["status"]) == {"ok"}
+    assert set(rows(result, seed=2)["message"]) == {"no data: the incubator is broken"}
+
+
+def test_any_map_function_takes_the_place_of_the_runner(tmp_path: Path) -> None:
+    calls = []
+
+    def backwards(function: Any, tasks: Any) -> Any:
+        calls.append(len(tasks))
+        return [function(one) for one in reversed(tasks)]
+
+    spec = parse_benchmark_spec(example_data(seeds=[1], fitters=["additive"]))
+    result = run_benchmark(spec, tmp_path / "run", simulate=example_simulate, map_function=backwards, report=False)
+    assert calls == [2, 2 * 5]
+    assert list(dict.fromkeys(result.scores["fitter"])) == ["no-change", "mean", "additive", "oracle", "replicate"]
+
+
+def test_no_anchor_where_oracle_and_mean_score_alike() -> None:
+    shared = {"screen": "s", "seed": 0, "split": "x", "family": "", "metric": "m", "against": "truth", "n_queries": 1}
+    table = pd.DataFrame(
+        [
+            {**shared, "fitter": name, "value": value, "status": "ok", "message": "", "seconds": 0.0}
+            for name, value in (("mean", 0.5), ("oracle", 0.5 + 1e-12), ("mine", 0.7))
+        ]
+    )
+    anchored = anchor(table).set_index("fitter")
+    assert anchored["anchored"].isna().all()
+    assert anchored.loc["mine", "message"] == "not anchored: oracle and mean score alike"
+    better = anchor(table.assign(value=[0.4, 0.2, 0.1])).set_index("fitter")
+    assert better.loc["mine", "anchored"] == pytest.approx(1.5), "never clipped"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seeds": []}, "seeds"),
+        ({"seeds": [1, 1]}, r"seeds\[1\]: 1 is not new"),
+        ({"splits": [{"kind": "unseen-triple"}]}, r"splits\[0\].kind: 'unseen-triple' is not one of .*unseen-single"),
+        ({"splits": [{"kind": "unseen-single", "test_fraction": 1.5}]}, r"splits\[0\].test_fraction: 1.5 is not < 1"),
+        ({"splits": [{"kind": "unseen-k", "order": 3}]}, r"splits\[0\]: 'unseen-3' is not possible on screen 'example'"),
+        ({"metrics": ["mse-trut"]}, r"metrics\[0\].*did you mean 'mse-truth'"),
+        ({"fitters": ["mean", "mean"]}, r"fitters\[1\]: 'mean' is not new"),
+        ({"fitters": ["oracle"]}, r"fitters\[0\]: 'oracle' is not a fitter"),
+        ({"fiters": ["mean"]}, "did you mean 'fitters'"),
+        ({"screens": [{"file": "nowhere.yaml"}]}, r"screens\[0\].file: .*nowhere.yaml: no such file"),
+        ({"jobs": 0}, "jobs: 0 is not >= 1"),
+    ],
+)
+def test_bad_specifications_name_the_field(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        parse_benchmark_spec(example_data(**changes))
+
+
+def test_unknown_fitters_and_options_are_refused_before_any_work(tmp_path: Path) -> None:
+    for fitter, message in (("meen", "did you mean 'mean'"), ({"name": "mean", "options": {"k": 1}}, "option")):
+        with pytest.raises(SpecError, match=rf"fitters\[0\]: .*{message}"):
+            run_benchmark(parse_benchmark_spec(example_data(fitters=[fitter])), tmp_path / "run", simulate=example_simulate)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_benchmark_file_finds_its_screens_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "screen.yaml").write_text("name: small\nnetwork: {kind: toggle-switch}\n")
+    (tmp_path / "bench.yaml").write_text(
+        "screens: [{file: screen.yaml, set: [assay.batches=3]}]\nsplits: [{kind: unseen-single}]\nfitters: [mean]\n"
+    )
+    spec = load_benchmark_spec(tmp_path / "bench.yaml")
+    assert spec.full_screens[0].assay.batches == 3
+    again = BenchmarkSpec.model_validate(spec.model_dump(mode="json"))
+    assert fingerprint(again) == fingerprint(spec)
+    assert fingerprint(spec.model_copy(update={"jobs": 7})) == fingerprint(spec)
+    assert fingerprint(spec.model_copy(update={"seeds": (9,)})) != fingerprint(spec)
+
+
+def _die_at_three(number: int) -> int:
+    if number == 3:
+        import os
+
+        os._exit(1)
+    return number * number
+
+
+def test_a_worker_that_dies_takes_only_its_own_task_with_it() -> None:
+    results = run_tasks(_die_at_three, [1, 2, 3, 4], died=lambda one, why: f"{one}: {why}", jobs=2, progress=False)
+    assert sorted(map(str, results)) == sorted(["1", "4", "16", f"3: {DIED}"])
+
+
+def test_the_tree_of_the_example_is_not_changed_by_reading(tmp_path: Path) -> None:
+    from experiments.splits import unseen_single
+    from experiments.training import conditions, examine
+
+    tree = make_example_tree(3)
+    before = tree.copy(deep=True)
+    examine(tree, unseen_single(conditions(tree), seed=0))
+    xr.testing.assert_identical(tree, before)
