@@ -101,6 +101,8 @@ def run_benchmark(
     if report:
         _require_report_packages()
     home = Folder(Path(folder))
+    if simulate is None:
+        _check_screens(spec, home)
     digest = fingerprint(spec)
     home.prepare(digest, force=force)
     write_json(home.provenance, provenance(digest, command))
@@ -121,7 +123,7 @@ def run_benchmark(
         if result.status == FAILED
     )
     if report:
-        from experiments.report import write_report  # matplotlib and jinja2 take time to import
+        from experiments.report import write_report
 
         write_report(home.path)
     return BenchmarkResult(home.path, scores, failures, home.report if report else None)
@@ -165,9 +167,8 @@ def make_data(task: DataTask) -> tuple[Path, str]:
     try:
         if not _is_there(task):
             _simulator(task)(
-                task.screen,
+                task.screen.model_copy(update={"seed": task.seed}),
                 task.path,
-                seed=task.seed,
                 replicate=task.replicate,
                 n_threads=task.n_threads,
                 progress=task.progress,
@@ -205,6 +206,19 @@ def tabulate(tasks: Sequence[Task], results: dict[str, TaskResult]) -> pd.DataFr
                 }
             )
     return anchor(pd.DataFrame(rows, columns=[column for column in COLUMNS if column != "anchored"]))
+
+
+def _check_screens(spec: BenchmarkSpec, folder: Folder) -> None:
+    """Build each screen that has no data yet, so that what is wrong with one is known before any is simulated."""
+    from simcell import build_screen
+
+    for number, screen in enumerate(spec.full_screens):
+        if folder.data(screen.name, spec.seeds[0]).exists():
+            continue
+        try:
+            build_screen(screen.model_copy(update={"seed": spec.seeds[0]}))
+        except SimcellError as error:
+            raise SpecMessage(f"screens[{number}] ({screen.name})", str(error)) from None
 
 
 def _data_tasks(

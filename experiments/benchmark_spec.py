@@ -30,17 +30,18 @@ class ScreenFile(SpecModel):
 
 
 class _SplitSpec(SpecModel):
+    kind: str
     name: Name | None = Field(None, description="name in tables; null: that of the kind")
 
     @property
     def label(self) -> str:
         """Name of the split in tables."""
-        return self.name or self.kind  # type: ignore[attr-defined, no-any-return]
+        return self.name or self.kind
 
     def split(self, labels: tuple[str, ...], *, seed: int) -> Split:
         """Divide condition labels; SplitError where that cannot be done."""
         options = self.model_dump(exclude={"kind", "name"})
-        return SPLITS[self.kind](labels, seed=seed, name=self.label, **options)  # type: ignore[attr-defined]
+        return SPLITS[self.kind](labels, seed=seed, name=self.label, **options)
 
 
 class UnseenSingle(_SplitSpec):
@@ -114,7 +115,9 @@ class BenchmarkSpec(SpecModel):
     seeds: Annotated[tuple[Annotated[Whole, Field(ge=0, lt=2**63)], ...], Field(min_length=1)] = Field(
         (0,), description="each seed draws network, screen and split anew; intervals are over seeds"
     )
-    splits: Annotated[tuple[SplitSpec, ...], Field(min_length=1)] = Field(description="which perturbations are held out")
+    splits: Annotated[tuple[SplitSpec, ...], Field(min_length=1)] = Field(
+        description="which perturbations are held out"
+    )
     fitters: Annotated[tuple[Annotated[FitterSpec, BeforeValidator(_named)], ...], Field(min_length=1)] = Field(
         description="names of fitters, or {name: ..., label: ..., options: {...}}"
     )
@@ -126,7 +129,7 @@ class BenchmarkSpec(SpecModel):
     @model_validator(mode="after")
     def _different_names(self) -> BenchmarkSpec:
         screens = [screen.name for screen in self.screens if isinstance(screen, ScreenSpec)]
-        named = {
+        named: dict[str, list[Any]] = {
             "screens": screens,
             "seeds": list(self.seeds),
             "splits": [split.label for split in self.splits],
@@ -140,7 +143,7 @@ class BenchmarkSpec(SpecModel):
                     raise problem(f"{field}[{number}]", name, f"new; each may stand there once{hint.get(field, '')}")
         for number, fitter in enumerate(self.fitters):
             if fitter.title in CONTROLS:
-                raise problem(f"fitters[{number}]", fitter.title, "a fitter; this control stands in every table by itself")
+                raise problem(f"fitters[{number}]", fitter.title, "a fitter; this control is in every table by itself")
         return self
 
     @property
@@ -207,7 +210,8 @@ def _check_splits(spec: BenchmarkSpec) -> None:
             order = {"unseen-single": 1, "unseen-double": 2}.get(split.kind) or getattr(split, "order", 0)
             for needed, what in ((1, "no single perturbations"), (order, f"no combinations of {order} genes")):
                 if needed not in orders:
-                    raise SpecError(f"splits[{number}]", split.label, f"possible on screen {screen.name!r}: its library has {what}")
+                    allowed = f"possible on screen {screen.name!r}: its library has {what}"
+                    raise SpecError(f"splits[{number}]", split.label, allowed)
 
 
 def _validated(data: dict[str, Any]) -> BenchmarkSpec:

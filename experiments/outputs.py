@@ -1,4 +1,4 @@
-"""The folder of a benchmark: which file is where, files that appear whole or not at all, and what the run was made by."""
+"""The folder of a benchmark: what lies where, files that appear whole or not at all, and how the run was made."""
 
 from __future__ import annotations
 

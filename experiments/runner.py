@@ -57,7 +57,7 @@ def run_tasks(
 def _on_processes(
     function: Callable[[TaskT], ResultT], tasks: Sequence[TaskT], *, died: Callable[[TaskT, str], ResultT], jobs: int
 ) -> Iterator[ResultT]:
-    """Yield results as they come. If a worker dies, what it left undone is tried again, each task in a process of its own."""
+    """Yield results as they come; if a worker dies, try what is undone again, each task in a process of its own."""
     undone = dict(enumerate(tasks))
     yield from _pool(function, undone, jobs=jobs)
     for number in list(undone):

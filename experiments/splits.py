@@ -63,7 +63,9 @@ class Splitter(Protocol):
     def __call__(self, labels: Iterable[str], *, seed: int) -> Split: ...
 
 
-def unseen_single(labels: Iterable[str], *, seed: int, test_fraction: float = 0.25, name: str = "unseen-single") -> Split:
+def unseen_single(
+    labels: Iterable[str], *, seed: int, test_fraction: float = 0.25, name: str = "unseen-single"
+) -> Split:
     """Hold out single perturbations, and with each of them every combination that contains its gene.
 
     Args:
@@ -83,7 +85,9 @@ def unseen_single(labels: Iterable[str], *, seed: int, test_fraction: float = 0.
     return _split(name, targets, test, train=targets, needs=frozenset({Claim.MEAN, Claim.UNSEEN_GENE}))
 
 
-def unseen_double(labels: Iterable[str], *, seed: int, test_fraction: float = 0.5, name: str = "unseen-double") -> Split:
+def unseen_double(
+    labels: Iterable[str], *, seed: int, test_fraction: float = 0.5, name: str = "unseen-double"
+) -> Split:
     """Hold out double perturbations whose two single perturbations are both in the training data.
 
     Any higher combination that contains a held-out pair is left out of training as well. Ahlmann-Eltze et al. (2025)
@@ -166,7 +170,7 @@ def _split(
     train: dict[str, tuple[str, ...]],
     needs: frozenset[Claim],
 ) -> Split:
-    """Take out of `train` each label that contains a held-out perturbation, so that none can be read off a larger one."""
+    """Take out of `train` each label that contains a held-out perturbation: none shall be read off a larger one."""
     held_out = [frozenset(targets[label]) for label in test]
     kept = tuple(label for label, genes in train.items() if not any(held <= set(genes) for held in held_out))
     return Split(name, kept, tuple(sorted(test)), needs)

@@ -103,10 +103,9 @@ def read_result(path: Path, fingerprint: str) -> TaskResult | None:
     stored = read_json(path)
     if stored.pop("fingerprint", None) != fingerprint:
         return None
-    scores = tuple(
-        Score(item["metric"], _number(item["value"]), tuple(map(_number, item["per_query"]))) for item in stored["scores"]
-    )
-    rest = stored | {"scores": scores, "labels": tuple(stored["labels"]), "seconds": _number(stored["seconds"])}
+    scores = [(item["metric"], item["value"], item["per_query"]) for item in stored["scores"]]
+    parsed = tuple(Score(name, _number(value), tuple(map(_number, each))) for name, value, each in scores)
+    rest = stored | {"scores": parsed, "labels": tuple(stored["labels"]), "seconds": _number(stored["seconds"])}
     return TaskResult(**rest)
 
 

@@ -22,6 +22,7 @@ from simcell.dataset import iter_counts
 from simcell.errors import DataError
 from simcell.labels import CONTROL
 from simcell.profiles import log_profile
+from simcell.schema import get_array, get_group
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +87,7 @@ def examine(tree: xr.DataTree, split: Split) -> Examination:
     group_labels, group = _groups(tree, contexts, split.test, in_test)
     counts, total = _read(tree, in_training, group, n_groups=len(group_labels))
     training = TrainingData(
-        genes=tuple(tree["counts/gene"].values.tolist()),
+        genes=tuple(get_array(tree, "counts/gene").values.tolist()),
         counts=counts,
         perturbation=perturbation[in_training],
         batch=_column(tree, "batch")[in_training],
@@ -115,7 +116,7 @@ def control_profile(training: TrainingData, *, time: float, medium: str) -> NDAr
 
 def true_profiles(tree: xr.DataTree, labels: Sequence[str], *, time: float) -> Reference:
     """Return the true log profiles of some perturbations at one time, with the true control."""
-    response = tree["truth/response"]
+    response = get_group(tree, "truth/response")
     hours = response["time"].values
     if not np.isclose(hours, time).any():
         raise DataError(f"truth/response/time: no time {time:g} h, at which cells were measured")
@@ -155,7 +156,7 @@ def pooled_profiles(tree: xr.DataTree, question: Question) -> Reference:
 
 
 def _column(tree: xr.DataTree, name: str) -> NDArray:
-    values = tree["cells"][name].values
+    values = get_array(tree, f"cells/{name}").values
     return np.array(values.tolist(), dtype=np.str_) if values.dtype.kind in "TO" else values
 
 

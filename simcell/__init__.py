@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from simcell.errors import DataError, SimcellError, SpecError
     from simcell.guides import GuideLibrary, draw_library
     from simcell.network import Network
-    from simcell.replay import replay
+    from simcell.replaying import replay
     from simcell.run import run_cells
     from simcell.screen import Screen, build_screen, counterfactual_pairs, simulate
     from simcell.spec import ScreenSpec, load_screen_spec, parse_screen_spec
@@ -44,7 +44,7 @@ _HOME = {
     "GuideLibrary": "guides",
     "draw_library": "guides",
     "Network": "network",
-    "replay": "replay",
+    "replay": "replaying",
     "run_cells": "run",
     "Screen": "screen",
     "build_screen": "screen",

@@ -304,9 +304,7 @@ def _edges(
     folds = np.concatenate([_column("fold", fold, network.n_edges), [edge.fold for edge in signal_edges]])
     if (folds < 1.0).any():
         raise SpecError("cell.fold", float(folds.min()), ">= 1")
-    responses = np.concatenate(
-        [_column("half_response", half_response, network.n_edges), np.ones(len(signal_edges))]
-    )
+    responses = np.concatenate([_column("half_response", half_response, network.n_edges), np.ones(len(signal_edges))])
     cooperativity = np.concatenate([_column("hill", hill, n_regulators), np.ones(len(signals))])
     order = np.lexsort((source, target))
     pointer = np.searchsorted(target[order], np.arange(network.n_genes + 1)).astype(np.int32)

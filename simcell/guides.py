@@ -66,9 +66,7 @@ class GuideLibrary:
         """Return the states in which a cell with this guide can be."""
         return self.modality.states(float(self.efficacy[guide]), self.fold)
 
-    def effects(
-        self, guides: NDArray[np.int32], *, uniform: NDArray[np.float64], transduced_at: float
-    ) -> CellEffects:
+    def effects(self, guides: NDArray[np.int32], *, uniform: NDArray[np.float64], transduced_at: float) -> CellEffects:
         """Return what the guides do to cells.
 
         Args:
@@ -137,7 +135,7 @@ def draw_library(network: Network, spec: LibrarySpec | None = None, *, seed: int
         generator = stream(seed, Purpose.GUIDES, 1)
         efficacy[:n_targeting] = generator.beta(mean * concentration, (1.0 - mean) * concentration, n_targeting)
     first = {gene: number * each for number, gene in enumerate(guided)}
-    sets = [(gene,) for gene in targets] if spec.singles else []
+    sets: list[tuple[int, ...]] = [(gene,) for gene in targets] if spec.singles else []
     sets += [genes for one in combinations for genes in one]
     # the k-th construct of a combination carries the k-th guide of every gene in it
     constructs = [tuple(first[gene] + number for gene in genes) for genes in sets for number in range(each)]
@@ -182,9 +180,7 @@ def _gene(network: Network, name: str, field: str) -> int:
         raise SpecError(field, name, error.allowed) from None
 
 
-def _combine(
-    network: Network, targets: list[int], number: int, spec: Combinations, seed: int
-) -> list[tuple[int, ...]]:
+def _combine(network: Network, targets: list[int], number: int, spec: Combinations, seed: int) -> list[tuple[int, ...]]:
     """Return the gene sets of one combination entry, all or a sample, each sorted."""
     field = f"library.combinations[{number}]"
     pool = targets

@@ -46,9 +46,9 @@ class Timeline:
         """The end of what has been written so far."""
         return self.segments[-1].end if self.segments else 0.0
 
-    def medium_at(self, time: float) -> str:
-        """Return the medium in which cells have been up to `time`."""
-        return next(segment.medium for segment in self.segments if time <= segment.end)
+    def medium_at(self, time: float) -> str | None:
+        """Return the medium in which cells have been up to `time`; None if the protocol puts them in none."""
+        return next((segment.medium for segment in self.segments if time <= segment.end), None)
 
     def stretches(self) -> Iterable[tuple[Segment, bool]]:
         """Yield segments cut at every sampling time, and whether cells are measured at the end of each."""

@@ -49,4 +49,4 @@ def stream(seed: int, purpose: Purpose, *index: int) -> np.random.Generator:
 
 def kernel_key(seed: int, purpose: Purpose, *index: int) -> NDArray[np.uint32]:
     """Return the (2,) uint32 key of the counter-based streams of one purpose; cells are counters under it."""
-    return _sequence(seed, purpose, index).generate_state(2, np.uint32)
+    return _sequence(seed, purpose, index).generate_state(2, np.uint32).astype(np.uint32)

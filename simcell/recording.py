@@ -39,7 +39,7 @@ def cells_group(screen: Screen, assay: Assay, assignment: Assignment, *, n_umis:
             "batch": ("cell", batch_names(assay)[assay.batch_of(np.arange(n_cells))]),
             "time": ("cell", np.full(n_cells, time)),
             "sample": ("cell", np.full(n_cells, "harvest")),
-            "medium": ("cell", np.full(n_cells, screen.timeline.medium_at(time))),
+            "medium": ("cell", np.full(n_cells, screen.timeline.medium_at(time) or screen.spec.reference_medium)),
             "clone": ("cell", np.arange(n_cells)),  # every cell founded its own
             "n_umis": ("cell", n_umis),
             "planned": ("cell", np.array([tuple(sorted(row)) in planned for row in carried])[which]),

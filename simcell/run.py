@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -72,6 +73,12 @@ class Course:
             )
             if sampled:
                 yield state
+
+    def finish(self, state: State, effects: CellEffects, *, cells: NDArray[np.int64], key: NDArray[np.uint32]) -> State:
+        """Advance cells along the whole timeline and return the state."""
+        for _ in self.follow(state, effects, cells=cells, key=key):
+            pass
+        return state
 
 
 def course(
@@ -174,7 +181,7 @@ def run_cells(
     from simcell.kernels.counts import draw_molecules
 
     times = [float(time) for time in times]
-    if not times or times[0] < 0.0 or any(late <= early for early, late in zip(times, times[1:], strict=False)):
+    if not times or times[0] < 0.0 or any(late <= early for early, late in pairwise(times)):
         raise SpecError("times", times, "a list of increasing hours >= 0")
     if n_cells < 1:
         raise SpecError("n_cells", n_cells, ">= 1")
@@ -222,4 +229,3 @@ def run_cells(
         coords={"time": times, "gene": names, "regulator": names[model.network.regulators]},
         attrs={"engine": engine, "seed": seed},
     )
-

@@ -124,7 +124,12 @@ def build_network(spec: ScreenSpec) -> Network:
         genes = choice.genes or tuple(sorted({gene for edge in choice.edges for gene in edge[:2]}))
         row = {gene: number for number, gene in enumerate(genes)}
         regulator, target, sign = zip(*choice.edges, strict=True)
-        return Network(genes, [row[gene] for gene in regulator], [row[gene] for gene in target], sign)
+        return Network(
+            genes,
+            np.array([row[gene] for gene in regulator], np.int32),
+            np.array([row[gene] for gene in target], np.int32),
+            np.array(sign, np.int8),
+        )
     return GENERATORS[choice.kind](**choice.model_dump(exclude={"kind"}), seed=spec.seed)
 
 
@@ -193,14 +198,15 @@ def harvest(
     plan: Course, effects: CellEffects, *, cells: NDArray[np.int64], key: NDArray[np.uint32]
 ) -> NDArray[np.float32]:
     """Return the intensities (N, G) at harvest of cells (N,) with given effects."""
-    state = plan.start(cells=cells, key=key)
-    for state in plan.follow(state, effects, cells=cells, key=key):
-        pass
+    state = plan.finish(plan.start(cells=cells, key=key), effects, cells=cells, key=key)
     return state.intensity.T.astype(np.float32)
 
 
 def counterfactual_pairs(
-    screen: Screen | ScreenSpec | Mapping[str, object] | str, cells: NDArray[np.int64] | list[int], *, replicate: int = 0
+    screen: Screen | ScreenSpec | Mapping[str, object] | str,
+    cells: NDArray[np.int64] | list[int],
+    *,
+    replicate: int = 0,
 ) -> xr.Dataset:
     """Return the same cells with and without their guides: what nobody can measure.
 

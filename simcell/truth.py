@@ -130,8 +130,8 @@ def _mean_field(
 
 def _at_rest(
     model: CellModel,
-    intensity: NDArray[np.float64],
-    level: NDArray[np.float64],
+    intensity: NDArray[np.floating],
+    level: NDArray[np.floating],
     effects: CellEffects,
 ) -> bool:
     """Return whether all of some noise-free cells (columns) are where they are heading."""

@@ -158,3 +158,28 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
         process.stdout.close()
         assert process.stderr.read() == ""
     assert process.returncode == 0
+
+
+def test_a_screen_goes_from_spec_to_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "screen.yaml").write_text("""
+name: tiny
+network: {kind: cascade, length: 4}
+library: {targets: [G1, G2], combinations: [{order: 2}]}
+protocol: [{step: transduce}, {step: culture, hours: 12}, {step: harvest}]
+assay: {cells_per_batch: 50}
+truth: {cells_per_perturbation: 4}
+""")
+    data, table = str(tmp_path / "tiny.zarr"), str(tmp_path / "tiny.h5ad")
+    simulate = ["simulate", str(tmp_path / "screen.yaml"), "-o", data, "--set", "assay.batches=3", "--threads", "2"]
+    assert run(*simulate) == 0
+    assert run("info", data) == 0
+    assert "3: batch0" in capsys.readouterr().out
+    assert run("replay", data, "--threads", "1") == 0
+    assert "counts: identical" in capsys.readouterr().out
+    assert run("export", data, table) == 0
+    for arguments in (simulate, ["export", data, table]):
+        capsys.readouterr()
+        assert run(*arguments) == 2
+        assert "use --force" in capsys.readouterr().err
+        assert run(*arguments, "--force") == 0
+    assert sorted(os.listdir(tmp_path)) == ["screen.yaml", "tiny.h5ad", "tiny.zarr"]

@@ -58,9 +58,10 @@ def test_distances_by_hand() -> None:
 
 def test_correlation_of_changes_by_hand() -> None:
     true = np.array([[0.0, 1.0, 2.0]])
-    assert METRICS["pearson-delta-truth"].function(comparison(2 * true + 5, true)) == pytest.approx([1])
-    assert METRICS["pearson-delta-truth"].function(comparison(-true, true)) == pytest.approx([-1])
-    assert METRICS["pearson-delta-truth"].function(comparison(np.array([[0.0, 2.0, 1.0]]), true)) == pytest.approx([0.5])
+    pearson = METRICS["pearson-delta-truth"].function
+    assert pearson(comparison(2 * true + 5, true)) == pytest.approx([1])
+    assert pearson(comparison(-true, true)) == pytest.approx([-1])
+    assert pearson(comparison(np.array([[0.0, 2.0, 1.0]]), true)) == pytest.approx([0.5])
 
 
 def test_the_genes_are_those_highest_in_the_training_control() -> None:
@@ -84,11 +85,12 @@ def test_changes_are_taken_from_the_control_of_their_own_side() -> None:
     truth = Reference(true_control + generator.normal(size=(3, 50)), true_control)
     training = true_control + noise
     no_change = Reference(np.tile(training, (3, 1)), training)
-    case = Comparison(tuple(map(str, range(50))), ((),) * 3, no_change, truth, Reference(truth.profile + noise, training))
+    measured = Reference(truth.profile + noise, training)
+    case = Comparison(tuple(map(str, range(50))), ((),) * 3, no_change, truth, measured)
     assert METRICS["pearson-delta-truth"].function(case).tolist() == [0, 0, 0]
     assert METRICS["pearson-delta-measured"].function(case).tolist() == [0, 0, 0]
     exact = Reference(truth.delta + training, training)
-    case = Comparison(case.genes, case.targets, exact, truth, case.measured)
+    case = Comparison(case.genes, case.targets, exact, truth, measured)
     np.testing.assert_allclose(METRICS["pearson-delta-truth"].function(case), 1)
 
 

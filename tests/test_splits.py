@@ -36,7 +36,7 @@ def check_sound(split: Split, labels: list[str]) -> None:
     assert split.test
     for held in split.test:
         for seen in split.train:
-            assert not set(perturbation_targets(held)) <= set(perturbation_targets(seen)), "a part of a combination leaks"
+            assert not set(perturbation_targets(held)) <= set(perturbation_targets(seen)), "held out, yet a part"
 
 
 @given(label_sets, st.integers(0, 10), st.floats(0.05, 0.95))
@@ -93,14 +93,10 @@ def test_a_split_depends_on_the_seed_and_on_nothing_else() -> None:
     ("labels", "message"),
     [
         (["A", "B", "C"], "no control cells"),
-        ([CONTROL, "A", "B", "A+B"], None),
         ([CONTROL, "A"], "at least 2 single perturbations, the data have 1"),
     ],
 )
-def test_impossible_splits_say_why(labels: list[str], message: str | None) -> None:
-    if message is None:
-        assert unseen_single(labels, seed=0).train in ((CONTROL, "A"), (CONTROL, "B"))[::1]
-        return
+def test_impossible_splits_say_why(labels: list[str], message: str) -> None:
     with pytest.raises(SplitError, match=message):
         unseen_single(labels, seed=0)
 

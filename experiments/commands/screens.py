@@ -41,7 +41,7 @@ def export(arguments: Namespace) -> int:
 
 def replay(arguments: Namespace) -> int:
     """Simulate a data set again from its own specification; the exit code is 1 if any bit differs."""
-    from simcell.replay import replay
+    from simcell.replaying import replay
 
     result = replay(arguments.path, n_threads=arguments.threads)
     for line in result.lines:

@@ -1,4 +1,4 @@
-"""The metrics: one file per family, and here the table of all of them. A new family is a file and a line in `_FAMILIES`."""
+"""The metrics: one file per family, and here the table of all. A new family is a file and a line in `_FAMILIES`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ def select_metrics(names: Iterable[str] | None = None, *, field: str = "metrics"
     chosen = []
     for position, name in enumerate(names):
         if name not in METRICS:
-            raise SpecError(f"{field}[{position}]", name, f"a metric{nearest(name, METRICS)}; known: {', '.join(METRICS)}")
+            allowed = f"a metric{nearest(name, METRICS)}; known: {', '.join(METRICS)}"
+            raise SpecError(f"{field}[{position}]", name, allowed)
         chosen.append(METRICS[name])
     return tuple(chosen)
 

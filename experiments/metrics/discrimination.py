@@ -30,13 +30,13 @@ def discrimination(predicted: FloatArray, reference: FloatArray, targets: Sequen
     n = len(reference)
     if n < 2:
         return np.full(n, np.nan)
-    answered = np.isfinite(predicted).all(axis=1)
+    answered = np.asarray(np.isfinite(predicted).all(axis=1))
     keep = np.ones(reference.shape)  # keep[p] is 0 at the targets of p
     for p, genes in enumerate(targets):
         keep[p, list(genes)] = 0.0
     guess = np.where(answered[:, None], predicted, 0.0) * keep
     kept = reference * keep
-    # Each matrix is [p, q], over the genes that neither p nor q targets: "own" is the reference change of p, "other" of q.
+    # Each matrix is [p, q], over the genes that neither p nor q targets; "own" is the reference of p, "other" of q.
     own_dot = (guess * reference) @ keep.T
     other_dot = guess @ kept.T
     own_norm = np.sqrt(np.square(kept) @ keep.T)
@@ -65,9 +65,9 @@ def pds_measured(comparison: Comparison) -> FloatArray:
 
 
 _SOURCE = (
-    "Perturbation discrimination score of the Virtual Cell Challenge (Arc Institute, cell-eval2, pds_cosine). There the "
-    "target of the predicted perturbation alone is removed; here the targets of both perturbations of a compared pair, "
-    "so that the score of a prediction that is the same for all is exactly 0.5."
+    "Perturbation discrimination score of the Virtual Cell Challenge (Arc Institute, cell-eval2, pds_cosine). There, "
+    "only the target of the predicted perturbation is removed; here the targets of both perturbations of a compared "
+    "pair, so that a prediction that is the same for all scores exactly 0.5."
 )
 _SENTENCE = (
     "Fraction of the other perturbations whose {} change is farther, by cosine, from the predicted change than the "

@@ -14,7 +14,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from experiments.benchmark_spec import BenchmarkSpec
-from experiments.controls import CONTROLS, FAMILY
+from experiments.controls import CONTROLS
 from experiments.metrics import METRICS, Better, Metric
 from experiments.metrics.genes import N_TOP_GENES
 from experiments.outputs import Folder, read_json, slug, write_whole
@@ -26,12 +26,13 @@ from experiments.scoring import FAILED, OK
 from fitters.registry import describe
 from simcell.dataset import load as load_data
 from simcell.errors import SimcellError
+from simcell.schema import get_array
 from simcell.spec import parse_spec
 
 NOTHING = Interval(math.nan, math.nan, 0)
 CONTROL_SUMMARIES = {
     "oracle": "Predicts the true responses at infinite depth; no fitter can know them.",
-    "replicate": "Predicts the pseudobulks of a second draw of the same screen: what repeating the experiment would give.",
+    "replicate": "Predicts the pseudobulks of a second draw of the same screen: what doing it again would give.",
 }
 
 
@@ -152,9 +153,8 @@ def _scatters(home: Folder, boards: dict[Any, list[Line]], scores: pd.DataFrame)
     found = []
     for (screen, split), lines in boards.items():
         seed = scores.loc[scores["screen"] == screen, "seed"].iloc[0]
-        paths = [
-            (line, home.prediction(slug(screen, f"seed{seed}", split, line.fitter))) for line in lines if line.status == OK
-        ]
+        done = [line for line in lines if line.status == OK]
+        paths = [(line, home.prediction(slug(screen, f"seed{seed}", split, line.fitter))) for line in done]
         figure = scatter_picture(paths)
         if figure is not None:
             name = f"Predicted against true changes, {screen}, {split}"
@@ -171,11 +171,12 @@ def _screen(home: Folder, name: str, rows: pd.DataFrame) -> dict[str, Any]:
     except SimcellError as error:
         return {"title": title, "caption": f"No data: {error}", "counts": ""}
     cells, genes = tree["counts"].sizes["cell"], tree["counts"].sizes["gene"]
-    labels, order = np.unique(tree["cells/perturbation"].values.tolist()), tree["cells/n_perturbations"].values
+    labels = np.unique(get_array(tree, "cells/perturbation").values.tolist())
+    order = get_array(tree, "cells/n_perturbations").values
     edges = tree["truth/network"].sizes["edge"]
-    unplanned = int((~tree["cells/planned"].values.astype(bool)).sum())
+    unplanned = int((~get_array(tree, "cells/planned").values).sum())
     aside = f"; {unplanned:,} cells with an unplanned combination of guides were left out" if unplanned else ""
-    few = f" Metrics over the {N_TOP_GENES:,} genes highest in control take all {genes:,}." if genes < N_TOP_GENES else ""
+    few = f" Metrics over the {N_TOP_GENES:,} genes highest in control take all {genes:,}." * (genes < N_TOP_GENES)
     drawn = "The true network" if genes <= MAX_DRAWN_GENES else "Degrees in the true network"
     return {
         "title": title,
@@ -204,10 +205,10 @@ def _fitters(spec: BenchmarkSpec, scores: pd.DataFrame) -> list[dict[str, str]]:
     found = []
     for title in dict.fromkeys(scores["fitter"]):
         if title in CONTROLS:
-            entry = {"family": FAMILY, "summary": CONTROL_SUMMARIES[title], "source": "", "claims": "", "assumptions": ""}
+            entry = {"summary": CONTROL_SUMMARIES[title], "source": "", "claims": "", "assumptions": ""}
         else:
-            entry = _described(names.get(title, title)) | {"family": families[title]}
-        found.append({"name": title} | entry)
+            entry = _described(names.get(title, title))
+        found.append({"name": title, "family": str(families[title])} | entry)
     return found
 
 

@@ -69,12 +69,13 @@ def _dots(axes: Axes, lines: Sequence[Line], metric: str) -> None:
         if low <= value.mean <= high:
             marker = "D" if line.is_control else "o"
             fill = "white" if line.is_control else colour
-            axes.plot(value.mean, y, marker, markersize=5.5, color=colour, markerfacecolor=fill, zorder=3)
+            axes.plot(value.mean, y, marker, markersize=5.5, color=colour, markerfacecolor=fill, zorder=3, clip_on=False)
         else:
             left = value.mean < low
-            axes.plot(low if left else high, y, "<" if left else ">", markersize=6, color=colour, clip_on=False, zorder=3)
+            edge = low if left else high
+            axes.plot(edge, y, "<" if left else ">", markersize=6, color=colour, clip_on=False, zorder=3)
             axes.annotate(
-                format_number(value.mean, 1), (low if left else high, y), (6 if left else -6, 2.5),
+                format_number(value.mean, 1), (edge, y), (6 if left else -6, 2.5),
                 textcoords="offset points", va="bottom", ha="left" if left else "right", fontsize=8, color=colour,
             )  # fmt: skip
     axes.set_xlim(low, high)
@@ -105,12 +106,14 @@ def scatter_picture(predictions: Sequence[tuple[Line, Path]], *, columns: int = 
         axes.plot([-limit, limit], [-limit, limit], color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
         step = max(1, true.size // MAX_POINTS)
         inside = np.clip(predicted, -limit, limit)
-        opacity = float(np.clip(1_500 / true.size, 0.2, 0.8))
-        axes.scatter(true[::step], inside[::step], s=6, alpha=opacity, color=colour, linewidths=0, rasterized=True, zorder=3)
+        look = {"color": colour, "alpha": float(np.clip(1_500 / true.size, 0.2, 0.8)), "s": 6, "linewidths": 0}
+        axes.scatter(true[::step], inside[::step], rasterized=True, zorder=3, **look)
         axes.set_title(line.fitter)
         axes.set_aspect("equal")
         axes.set_xlim(-limit, limit)
         axes.set_ylim(-limit, limit)
+    for axes in grid[max(0, len(panels) - columns) : len(panels)]:
+        axes.tick_params(labelbottom=True)  # the panel below it may not exist
     for axes in grid[len(panels) :]:
         axes.remove()
     figure.supxlabel(f"true change, {UNIT}", fontsize=9.5)

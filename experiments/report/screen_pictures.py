@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import networkx as nx
 import numpy as np
 import xarray as xr
@@ -13,14 +15,15 @@ from matplotlib.ticker import MaxNLocator
 from experiments.report.style import BLUE, CYCLE, GREEN, INK, MUTED, RULE, VERMILLION, guide_lines, new_figure
 from simcell.dataset import iter_counts
 from simcell.labels import CONTROL
+from simcell.schema import get_array, get_group
 
 MAX_DRAWN_GENES = 60  # beyond, a picture of edges is a hairball and degrees say more
 
 
 def network_picture(tree: xr.DataTree) -> Figure:
     """Return the true network: drawn if it is small, its distributions of degrees if it is large."""
-    genes = tree["counts/gene"].values.tolist()
-    network = tree["truth/network"]
+    genes = get_array(tree, "counts/gene").values.tolist()
+    network = get_group(tree, "truth/network")
     edges = list(zip(*(network[name].values.tolist() for name in ("regulator", "target", "sign")), strict=True))
     return _drawn(genes, edges) if len(genes) <= MAX_DRAWN_GENES else _degrees(genes, edges)
 
@@ -40,7 +43,8 @@ def _drawn(genes: list[str], edges: list[tuple[str, str, int]]) -> Figure:
         axes.annotate(
             "", place[target], place[regulator],
             arrowprops={
-                "arrowstyle": "-|>" if sign > 0 else "|-|,widthA=0,widthB=0.25", "color": BLUE if sign > 0 else VERMILLION,
+                "arrowstyle": "-|>" if sign > 0 else "|-|,widthA=0,widthB=0.25",
+                "color": BLUE if sign > 0 else VERMILLION,
                 "linewidth": 0.8, "alpha": 0.65, "shrinkA": 5, "shrinkB": 6, "connectionstyle": "arc3,rad=0.08",
             },
         )  # fmt: skip
@@ -71,7 +75,7 @@ def _degrees(genes: list[str], edges: list[tuple[str, str, int]]) -> Figure:
     position = {gene: index for index, gene in enumerate(genes)}
     columns = (("out-degree (targets per gene)", 0, BLUE), ("in-degree (regulators per gene)", 1, GREEN))
     for label, column, colour in columns:
-        degree = np.bincount([position[edge[column]] for edge in edges], minlength=len(genes))
+        degree = np.bincount([position[str(edge[column])] for edge in edges], minlength=len(genes))
         positive = np.unique(degree[degree > 0])
         share = [(degree >= value).mean() for value in positive]
         axes.plot(positive, share, "o-", markersize=3.5, linewidth=1.2, color=colour, label=label)
@@ -94,16 +98,17 @@ def count_pictures(tree: xr.DataTree) -> Figure:
 
 
 def _umis(axes: Axes, tree: xr.DataTree) -> None:
-    n_umis = tree["cells/n_umis"].values
-    batch = np.array(tree["cells/batch"].values.tolist())
+    n_umis = get_array(tree, "cells/n_umis").values
+    batch = np.array(get_array(tree, "cells/batch").values.tolist())
     positive = n_umis[n_umis > 0]
-    bins = np.geomspace(max(1, positive.min()), positive.max() + 1, 40)
+    bins = np.geomspace(max(1, positive.min()), positive.max() + 1, 40).tolist()
     names = np.unique(batch)
     for number, name in enumerate(names):
         label = f"{name}, median {np.median(n_umis[batch == name]):,.0f}" if len(names) <= 8 else None
         style = "-" if number < len(CYCLE) else "--"
         colour = CYCLE[number % len(CYCLE)]
-        axes.hist(n_umis[batch == name], bins=bins, histtype="step", linewidth=1.5, linestyle=style, color=colour, label=label)
+        look: dict[str, Any] = {"histtype": "step", "linewidth": 1.5, "linestyle": style, "color": colour}
+        axes.hist(n_umis[batch == name], bins=bins, label=label, **look)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.xaxis.set_minor_formatter(lambda value, _: f"{value:,.0f}" if str(value)[0] in "25" else "")
@@ -123,9 +128,9 @@ def expression_left(tree: xr.DataTree) -> tuple[list[str], np.ndarray, np.ndarra
     target's transcription; it is NaN for other modalities. True and measured are fractions of all molecules, relative
     to the same in control, pooled over times.
     """
-    label = np.array(tree["cells/perturbation"].values.tolist())
-    genes = tree["counts/gene"].values.tolist()
-    present = set(np.unique(label[tree["cells/planned"].values.astype(bool)]).tolist())
+    label = np.array(get_array(tree, "cells/perturbation").values.tolist())
+    genes = get_array(tree, "counts/gene").values.tolist()
+    present = set(np.unique(label[get_array(tree, "cells/planned").values]).tolist())
     targets = [gene for gene in genes if gene in present]
     column = {gene: index for index, gene in enumerate(genes)}
     at = np.array([column[gene] for gene in targets], dtype=int)
@@ -137,7 +142,7 @@ def expression_left(tree: xr.DataTree) -> tuple[list[str], np.ndarray, np.ndarra
         for index in np.unique(group[group >= 0]):
             total[index] += counts[group == index].sum(axis=0)
     measured = _ratio(total, at)
-    response = tree["truth/response"]
+    response = get_group(tree, "truth/response")
     known = {str(name): index for index, name in enumerate(response["perturbation"].values.tolist())}
     mean = response["ensemble_mean"].values.mean(axis=0)[[known[name] for name in row]]
     return targets, _intended(tree, targets), _ratio(mean, at), measured
@@ -151,7 +156,7 @@ def _ratio(total: np.ndarray, at: np.ndarray) -> np.ndarray:
 
 
 def _intended(tree: xr.DataTree, targets: list[str]) -> np.ndarray:
-    guides = tree["truth/guides"]
+    guides = get_group(tree, "truth/guides")
     target = np.array(guides["target"].values.tolist())
     represses = np.array([name.lower() == "crispri" for name in guides["modality"].values.tolist()])
     efficacy = np.where(represses, guides["efficacy"].values, np.nan)
@@ -162,7 +167,7 @@ def _knockdown(axes: Axes, tree: xr.DataTree) -> None:
     _, intended, true, measured = expression_left(tree)
     if np.isfinite(intended).any():
         x, label = intended, "intended: 1 − mean efficacy of the guides"
-        axes.plot(x, true, "o", markersize=6, markerfacecolor="none", color=MUTED, label="true (network responds)", alpha=0.8)
+        axes.plot(x, true, "o", markersize=6, markerfacecolor="none", color=MUTED, label="true (network responds)")
     else:
         x, label = true, "true expression of the target, relative to control"
     axes.plot(x, measured, "o", markersize=3.5, color=BLUE, label="measured", alpha=0.85)

@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -20,7 +21,7 @@ INK, MUTED, RULE, CONTROL_INK = "#1c2733", "#5d6b7a", "#d9dee4", "#6b7480"
 FAMILY_COLOURS = {"baseline": ORANGE, "linear": BLUE, "scm": GREEN, "vae": PURPLE, "semi-mechanistic": VERMILLION}
 FAMILY_COLOURS |= {"graph": SKY, "attention": "#8a6d00", "user": INK, "control": CONTROL_INK}
 
-_RC = {
+_RC: Any = {
     "font.size": 9.5,
     "axes.titlesize": 10,
     "axes.titleweight": "bold",

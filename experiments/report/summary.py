@@ -127,7 +127,8 @@ def leaderboard_text(scores: pd.DataFrame) -> str:
         lines = leaderboard(rows)
         body = [_text_row(line, metrics, headline) for line in lines]
         controls = sum(line.is_control for line in lines)
-        widths = [max(len(row[column]) for row in [head, *body] if len(row) == len(head)) for column in range(len(head))]
+        full = [row for row in [head, *body] if len(row) == len(head)]
+        widths = [max(len(row[column]) for row in full) for column in range(len(head))]
         widths[0] = max(len(row[0]) for row in [head, *body])
         text = [_align(row, widths) for row in [head, *body]]
         rule = "-" * len(text[0])
@@ -143,11 +144,16 @@ def arrow(metric: str) -> str:
 
 
 def number(value: Interval, *, digits: int = 3) -> str:
-    """Return a mean with its half width, to a number of digits; a dash where there is none."""
+    """Return a mean with its half width, both to as many decimals; a dash where there is none."""
     if not math.isfinite(value.mean):
         return "–"
-    text = format_number(value.mean, digits)
-    return f"{text} ± {format_number(value.half_width, digits)}" if value.n > 1 else text
+    if value.n < 2:
+        return format_number(value.mean, digits)
+    size = max(abs(value.mean), value.half_width)
+    if ROUNDING <= size < 10 ** (1 - digits):
+        digits = math.ceil(-math.log10(size)) + 1  # two digits of the larger of the two
+    parts = (0.0 if abs(part) < ROUNDING else part for part in (value.mean, value.half_width))
+    return " ± ".join(f"{part:.{digits}f}".replace("-", "−") for part in parts)
 
 
 def format_number(value: float, digits: int = 3) -> str:

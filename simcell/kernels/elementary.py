@@ -10,6 +10,7 @@ precision approximation of Giles, "Approximating the erfinv function", GPU Compu
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import float32, int32, types
@@ -44,7 +45,7 @@ def _bitcast(source: types.Type, target: types.Type):
 
 
 @intrinsic
-def square_root(typing_context, value):
+def _square_root(typing_context, value):
     """Return the square root of a float32 as one instruction: numpy's would be a call, which stops vectorising."""
     if value != types.float32:
         return None
@@ -56,6 +57,7 @@ def square_root(typing_context, value):
     return types.float32(types.float32), codegen
 
 
+square_root: Any = _square_root  # to a type checker, an intrinsic takes the compiler's context as well
 bits_of_float = _bitcast(types.float32, types.int32)
 float_of_bits = _bitcast(types.int32, types.float32)
 

@@ -49,15 +49,16 @@ CACHE_FOLDER = _cache_folder()
 
 
 def helper(function: Callable[..., Any]) -> Any:
-    """Compile a small function that is only called by kernels, into which it is always inlined: a call left in a loop keeps it scalar."""
+    """Compile a function that only kernels call, into which it is always inlined: a call keeps a loop scalar."""
     return njit(forceinline=True, **OPTIONS)(function)
 
 
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile a function that Python calls, and keep the machine code on disk."""
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = CACHE_FOLDER
+    config: Any = numba.config  # read when a function is decorated; other packages' settings stay as they were
+    before = config.CACHE_DIR
+    config.CACHE_DIR = CACHE_FOLDER
     try:
         return njit(cache=True, **OPTIONS)(function)
     finally:
-        numba.config.CACHE_DIR = before
+        config.CACHE_DIR = before

@@ -1,6 +1,6 @@
 """The fast stochastic kernel: latent mRNA intensities as square-root diffusions, proteins as relaxations to them.
 
-In: intensities (G, L) and levels (I, L) of L cells side by side (lanes), a circuit, perturbations, and the streams' key.
+In: intensities (G, L) and levels (I, L) of L cells side by side (lanes), a circuit, perturbations, the streams' key.
 Out: the same arrays, `n_steps` steps later. Lanes are innermost, so that every inner loop is one vector operation.
 
 Law: counts are Poisson(y), dy = decay (theta - y) dt + sqrt(2 decay b y) dW, with theta the production over decay and b
@@ -25,7 +25,7 @@ from simcell.kernels.streams import fill_bits
 
 F = np.float32
 ZERO, HALF, ONE, TWO = F(0.0), F(0.5), F(1.0), F(2.0)
-# Andersen's switch between the squared normal (below) and the exponential with an atom at 0 (above); any in [1, 2] works
+# Andersen's switch between the squared normal (below) and the exponential with an atom at 0; any of 1 to 2 works
 SWITCH = F(1.5)
 SMALLEST_RATIO = F(1e-10)  # of variance to squared mean; below it the step is deterministic to float32 anyway
 SMALLEST_MEAN = F(1e-15)  # its square is still a normal float32
@@ -82,7 +82,7 @@ def relax_levels(level, intensity, circuit, remaining, translation, time):
 def langevin_steps(
     intensity, level, expected, circuit, transcription, translation, key, cells, time, step, n_steps, first_draw
 ):
-    """Advance (intensity, level, expected) in place by n_steps of `step` hours from `time`; draws count from first_draw.
+    """Advance a block in place by n_steps of `step` hours from `time`; its draws are first_draw, first_draw + 1, ...
 
     Args:
         intensity: (G, L) float32, molecules per cell.
@@ -125,4 +125,3 @@ def langevin_steps(
                 intensity[gene], production, circuit.ceiling[gene], remaining[gene], circuit.burst[gene], bits[gene % 4]
             )
         relax_levels(level, intensity, circuit, remaining_level, translation, middle)
-

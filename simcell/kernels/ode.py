@@ -1,7 +1,7 @@
 """The deterministic kernel: the mean-field equations of one cell, solved to a stated tolerance.
 
-dy_g/dt = decay_g (ceiling_g activity_g(level) m_g(t) - y_g), dlevel_r/dt = protein_decay_r (n_r(t) y_r/mean_r - level_r),
-with m and n the perturbations' multipliers. The rates are those of molecules that decay, so the system is hardly stiff.
+dy_g/dt = decay_g (ceiling_g activity_g(level) m_g(t) - y_g), dlevel_r/dt = protein_decay_r (n_r(t) y_r/mean_r -
+level_r), with m and n the perturbations' multipliers. Molecules' lifetimes differ little: the system is hardly stiff.
 
 Source: the pair of orders 5 and 4 of Dormand & Prince, "A family of embedded Runge-Kutta formulae", J. Comput. Appl.
 Math. 6 (1980), table 2, with the standard step control of Hairer, Norsett & Wanner, Solving ODEs I, section II.4.
@@ -37,7 +37,7 @@ SUCCESS, NOT_FINITE, TOO_MANY_STEPS = 0, 1, 2
 
 @helper
 def slope(time, state, out, circuit, transcription, translation, level, power, value, scratch):
-    """Set out (G+R,) to d(mRNA, level)/dt at a state (G+R,); level, power (I, 1), value, scratch (1,) are work space."""
+    """Set out (G+R,) to the slope at a state (G+R,); level, power (I, 1), value and scratch (1,) are work space."""
     n_genes = circuit.basal.size
     for r in range(circuit.regulator.size):
         level[r, 0] = max(state[n_genes + r], 0.0)
@@ -65,7 +65,7 @@ def ode_solve(state, signals, circuit, transcription, translation, time, hours, 
     Returns 0, or 1 where a value is no longer finite, or 2 after max_steps. The error of a step is held below
     tolerance * (1e-3 + |state|) for mRNA in molecules and levels alike.
     """
-    n_genes, n_regulators, size = circuit.basal.size, circuit.regulator.size, state.size
+    n_regulators, size = circuit.regulator.size, state.size
     level, power = np.empty((circuit.hill.size, 1)), np.empty((circuit.hill.size, 1))
     for s in range(signals.size):
         level[n_regulators + s, 0] = signals[s]
