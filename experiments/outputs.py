@@ -83,6 +83,8 @@ class Folder:
         try:
             for name in ("data", "results", "predictions"):
                 (self.path / name).mkdir(parents=True, exist_ok=True)
+            for left in [*self.path.glob(".*.tmp"), *self.path.glob("*/.*.tmp")]:
+                left.unlink(missing_ok=True)  # a run was killed while it wrote
         except OSError as error:
             raise SimcellError(f"{self.path}: cannot be made ({error.strerror})") from error
 
@@ -102,7 +104,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file so that a reader, or a killed run, finds the old content or the new one, never a part."""
     data = content.encode() if isinstance(content, str) else content
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)

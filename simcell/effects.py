@@ -5,6 +5,7 @@ In: made by a guide library for the guides of each cell. Out: for a block of cel
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -64,6 +65,19 @@ class CellEffects:
 
         return cls(np.tile(genes, (n_cells, 1)), tile(transcription), tile(translation), tile(start), tile(constant))
 
+    @classmethod
+    def join(cls, parts: Sequence[CellEffects]) -> CellEffects:
+        """Return the cells of all parts, one after another."""
+        widest = max(part.gene.shape[1] for part in parts)
+
+        def joined(name: str, filler: float) -> NDArray:
+            columns = (getattr(part, name) for part in parts)
+            return np.concatenate(
+                [np.pad(each, [(0, 0), (0, widest - each.shape[1])], constant_values=filler) for each in columns]
+            )
+
+        return cls(joined("gene", NOTHING), *(joined(field.name, 1.0) for field in fields(cls)[1:]))
+
     def take(self, cells: ArrayLike | slice) -> CellEffects:
         """Return the rows of some cells."""
         return CellEffects(*(getattr(self, field.name)[cells] for field in fields(self)))
@@ -76,10 +90,10 @@ class CellEffects:
         _, first, which = np.unique(table, axis=0, return_index=True, return_inverse=True)
         return self.take(first), which.reshape(-1)
 
-    def entries(self, network: Network, *, by_cell: bool = False) -> tuple[Effects, Effects]:
+    def entries(self, network: Network) -> tuple[Effects, Effects]:
         """Return the entries of transcription (rows: genes) and of translation (rows: regulators).
 
-        They are sorted by row and lane, a lane being a cell's number here, or by lane and row if `by_cell`.
+        They are sorted by row and lane, a lane being a cell's number here.
         """
         lane, slot = np.nonzero(self.gene != NOTHING)
         gene = self.gene[lane, slot]
@@ -88,8 +102,7 @@ class CellEffects:
 
         def sorted_entries(row: NDArray[np.int32], multiplier: NDArray[np.float64]) -> Effects:
             kept = np.flatnonzero(row != NOTHING)
-            keys = (row[kept], lane[kept]) if by_cell else (lane[kept], row[kept])
-            order = kept[np.lexsort(keys)]
+            order = kept[np.lexsort((lane[kept], row[kept]))]
             at = (lane[order], slot[order])
             return Effects(
                 row=row[order].astype(np.int32),

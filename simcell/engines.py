@@ -17,8 +17,9 @@ from simcell.cell import CellModel
 from simcell.effects import CellEffects
 from simcell.errors import SimcellError
 from simcell.kernels.langevin import langevin_steps
-from simcell.kernels.ode import ode_cells
+from simcell.kernels.ode import ode_solve
 
+MAX_STEPS = 1_000_000
 LANES = 128  # cells of a block: long enough for vector loops, short enough for the cache to hold 1,000 genes
 
 
@@ -138,31 +139,31 @@ class Ode:
     ) -> None:
         n_genes, n_regulators = self.model.network.n_genes, self.model.network.n_regulators
         state.level[n_regulators:] = signals[:, None]
-        every = np.concatenate([state.intensity, state.level[:n_regulators]]).T
+        every = np.concatenate([state.intensity, state.level[:n_regulators]])
         distinct, which = effects.distinct()
         _, first = np.unique(which, return_index=True)
-        if not np.array_equal(every, every[first][which]):  # cells of one perturbation that began differently
+        if not np.array_equal(every, every[:, first[which]]):  # cells of one perturbation that began differently
             distinct, which, first = effects, np.arange(cells.size), np.arange(cells.size)
-        stacked = np.ascontiguousarray(every[first])
-        transcription, translation = distinct.entries(self.model.network, by_cell=True)
-        status = np.zeros(stacked.shape[0], np.int64)
-        ode_cells(
-            stacked,
-            state.level,
+        solved = np.ascontiguousarray(every[:, first])
+        transcription, translation = distinct.entries(self.model.network)
+        status = np.zeros(first.size, np.int64)
+        ode_solve(
+            solved,
+            state.level[:, first],
             self.circuit,
             transcription,
             translation,
             float(time),
             float(hours),
             self.tolerance,
-            1_000_000,
+            MAX_STEPS,
             status,
         )
         if status.any():
             cell = int(cells[first[np.flatnonzero(status)[0]]])
             raise SimcellError(f"engine ode: no solution for cell {cell} between {time:g} and {time + hours:g} h")
-        state.intensity[:] = stacked[which, :n_genes].T
-        state.level[:n_regulators] = stacked[which, n_genes:].T
+        state.intensity[:] = solved[:n_genes, which]
+        state.level[:n_regulators] = solved[n_genes:, which]
         if state.expected.shape[0] > 0:
             state.expected[:] = state.intensity
 

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from simcell.cell import CellModel
 from simcell.effects import CellEffects
+from simcell.engines import LANES
 from simcell.guides import GuideLibrary
 from simcell.kernels.ode import steady_slope
 from simcell.labels import CONTROL
@@ -107,45 +109,52 @@ def _mean_field(
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return the mean-field response (T, P, G) and whether it has settled (T, P)."""
     plan = screen.course(engine="ode")
-    times, n_genes = screen.timeline.sampled_at, screen.model.network.n_genes
+    n_times, n_arms = len(screen.timeline.sampled_at), len(screen.library.perturbations)
+    arm, weight, effects = _states(screen)
+    key = kernel_key(screen.spec.seed, Purpose.TRUTH)  # not used without noise
 
-    def respond(constructs: list[int]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        mean = np.zeros((len(times), n_genes))
-        settled = np.ones(len(times), bool)
-        if screen.library.labels[constructs[0]] == CONTROL:
-            constructs = constructs[:1]  # without noise, controls are all alike
-        for construct in constructs:
-            probability, effects = screen.library.combined_states(construct, transduced_at=screen.transduced_at)
-            cells = np.arange(probability.size, dtype=np.int64)
-            key = kernel_key(screen.spec.seed, Purpose.TRUTH)
-            state = plan.start(cells=cells, key=key)
-            for number, now in enumerate(plan.follow(state, effects, cells=cells, key=key)):
-                mean[number] += now.intensity @ probability / len(constructs)
-                settled[number] &= _at_rest(screen.model, now.intensity, now.level, effects)
-        return mean, settled
+    def respond(block: slice) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        cells = np.arange(block.start, block.stop, dtype=np.int64)
+        mean = np.zeros((n_times, cells.size, screen.model.network.n_genes))
+        rest = np.zeros((n_times, cells.size), bool)
+        start, here = plan.start(cells=cells, key=key), effects.take(block)
+        for number, now in enumerate(plan.follow(start, here, cells=cells, key=key)):
+            mean[number], rest[number] = now.intensity.T, _at_rest(screen.model, now.intensity, now.level, here)
+        return mean, rest
 
-    found = map_threads(respond, _construct_groups(screen.library), n_threads=n_threads, progress=progress)
-    return np.stack([mean for mean, _ in found], axis=1), np.stack([settled for _, settled in found], axis=1)
+    blocks = block_slices(arm.size, lanes=LANES // 4)  # each lane takes its own number of steps: few wait for one
+    found = map_threads(respond, blocks, n_threads=n_threads, progress=progress)
+    share = csr_array((weight, (arm, np.arange(arm.size))), shape=(n_arms, arm.size))
+    every = np.concatenate([mean for mean, _ in found], axis=1)
+    restless = csr_array((np.ones(arm.size), (arm, np.arange(arm.size))), shape=share.shape)
+    unsettled = np.stack([restless @ ~rest for rest in np.concatenate([rest for _, rest in found], axis=1)])
+    return np.stack([share @ mean for mean in every]), unsettled == 0
+
+
+def _states(screen: Screen) -> tuple[NDArray[np.int64], NDArray[np.float64], CellEffects]:
+    """Return all states of all constructs as N cells: the arm of each, its share of that arm, and its effects."""
+    arms, weights, effects = [], [], []
+    for number, constructs in enumerate(_construct_groups(screen.library)):
+        # without noise, controls are all alike
+        kept = constructs[:1] if screen.library.labels[constructs[0]] == CONTROL else constructs
+        for construct in kept:
+            probability, states = screen.library.combined_states(construct, transduced_at=screen.transduced_at)
+            arms.append(np.full(probability.size, number))
+            weights.append(probability / len(kept))
+            effects.append(states)
+    return np.concatenate(arms), np.concatenate(weights), CellEffects.join(effects)
 
 
 def _at_rest(
-    model: CellModel,
-    intensity: NDArray[np.floating],
-    level: NDArray[np.floating],
-    effects: CellEffects,
-) -> bool:
-    """Return whether all of some noise-free cells (columns) are where they are heading."""
-    n_regulators = model.network.n_regulators
-    circuit = model.circuit()
+    model: CellModel, intensity: NDArray[np.floating], level: NDArray[np.floating], effects: CellEffects
+) -> NDArray[np.bool_]:
+    """Return for each of some noise-free cells (columns) whether it is where it is heading."""
+    state = np.concatenate([intensity, level[: model.network.n_regulators]])
+    transcription, translation = effects.entries(model.network)
+    out = np.empty_like(state)
+    steady_slope(state, level, model.circuit(), transcription, translation, out)
     speed = np.concatenate([model.decay * model.mean, model.protein_decay])
-    out = np.empty(speed.size)
-    for cell in range(intensity.shape[1]):
-        state = np.concatenate([intensity[:, cell], level[:n_regulators, cell]])
-        transcription, translation = effects.take(slice(cell, cell + 1)).entries(model.network)
-        steady_slope(state, level[n_regulators:, cell].copy(), circuit, transcription, translation, out)
-        if np.abs(out / speed).max() > SETTLED:
-            return False
-    return True
+    return (np.abs(out) <= SETTLED * speed[:, None]).all(axis=0)
 
 
 def _ensemble(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -69,7 +70,8 @@ def _dots(axes: Axes, lines: Sequence[Line], metric: str) -> None:
         if low <= value.mean <= high:
             marker = "D" if line.is_control else "o"
             fill = "white" if line.is_control else colour
-            axes.plot(value.mean, y, marker, markersize=5.5, color=colour, markerfacecolor=fill, zorder=3, clip_on=False)
+            look: dict[str, Any] = {"color": colour, "markerfacecolor": fill, "markersize": 5.5}
+            axes.plot(value.mean, y, marker, zorder=3, clip_on=False, **look)
         else:
             left = value.mean < low
             edge = low if left else high
@@ -106,7 +108,8 @@ def scatter_picture(predictions: Sequence[tuple[Line, Path]], *, columns: int = 
         axes.plot([-limit, limit], [-limit, limit], color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
         step = max(1, true.size // MAX_POINTS)
         inside = np.clip(predicted, -limit, limit)
-        look = {"color": colour, "alpha": float(np.clip(1_500 / true.size, 0.2, 0.8)), "s": 6, "linewidths": 0}
+        opacity = float(np.clip(1_500 / true.size, 0.2, 0.8))
+        look: dict[str, Any] = {"color": colour, "alpha": opacity, "s": 6, "linewidths": 0}
         axes.scatter(true[::step], inside[::step], rasterized=True, zorder=3, **look)
         axes.set_title(line.fitter)
         axes.set_aspect("equal")

@@ -1,7 +1,9 @@
-"""The deterministic kernel: the mean-field equations of one cell, solved to a stated tolerance.
+"""The deterministic kernel: the mean-field equations of L cells side by side (lanes), solved to a stated tolerance.
 
 dy_g/dt = decay_g (ceiling_g activity_g(level) m_g(t) - y_g), dlevel_r/dt = protein_decay_r (n_r(t) y_r/mean_r -
 level_r), with m and n the perturbations' multipliers. Molecules' lifetimes differ little: the system is hardly stiff.
+
+Every lane has a time and a step of its own, so that a cell's solution does not depend on its neighbours.
 
 Source: the pair of orders 5 and 4 of Dormand & Prince, "A family of embedded Runge-Kutta formulae", J. Comput. Appl.
 Math. 6 (1980), table 2, with the standard step control of Hairer, Norsett & Wanner, Solving ODEs I, section II.4.
@@ -11,7 +13,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from simcell.kernels.circuit import Effects
 from simcell.kernels.effects import multiplier_at
 from simcell.kernels.elementary import power_of
 from simcell.kernels.jit import helper, kernel
@@ -37,120 +38,123 @@ SUCCESS, NOT_FINITE, TOO_MANY_STEPS = 0, 1, 2
 
 @helper
 def slope(time, state, out, circuit, transcription, translation, level, power, value, scratch):
-    """Set out (G+R,) to the slope at a state (G+R,); level, power (I, 1), value and scratch (1,) are work space."""
-    n_genes = circuit.basal.size
+    """Set out (G+R, L) to the slope at a state (G+R, L) at times (L,).
+
+    level, power (I, L), of which the rows of signals are set, and value, scratch (L,) are work space.
+    """
+    n_genes, lanes = circuit.basal.size, time.size
     for r in range(circuit.regulator.size):
-        level[r, 0] = max(state[n_genes + r], 0.0)
-        power[r, 0] = power_of(level[r, 0], circuit.hill[r])
+        for lane in range(lanes):
+            level[r, lane] = max(state[n_genes + r, lane], 0.0)
+            power[r, lane] = power_of(level[r, lane], circuit.hill[r])
     entry = 0
     for gene in range(n_genes):
         activity(gene, circuit, level, power, value, scratch)
         while entry < transcription.row.size and transcription.row[entry] == gene:
-            value[0] *= multiplier_at(time, transcription, entry)
+            lane = transcription.lane[entry]
+            value[lane] *= multiplier_at(time[lane], transcription, entry)
             entry += 1
-        out[gene] = circuit.decay[gene] * (circuit.ceiling[gene] * value[0] - state[gene])
+        decay, ceiling = circuit.decay[gene], circuit.ceiling[gene]
+        for lane in range(lanes):
+            out[gene, lane] = decay * (ceiling * value[lane] - state[gene, lane])
     entry = 0
     for r in range(circuit.regulator.size):
-        made = state[circuit.regulator[r]] / circuit.mean[r]
+        gene, mean, decay = circuit.regulator[r], circuit.mean[r], circuit.protein_decay[r]
+        for lane in range(lanes):
+            value[lane] = state[gene, lane] / mean
         while entry < translation.row.size and translation.row[entry] == r:
-            made *= multiplier_at(time, translation, entry)
+            lane = translation.lane[entry]
+            value[lane] *= multiplier_at(time[lane], translation, entry)
             entry += 1
-        out[n_genes + r] = circuit.protein_decay[r] * (made - level[r, 0])
+        for lane in range(lanes):
+            out[n_genes + r, lane] = decay * (value[lane] - level[r, lane])
 
 
 @helper
-def ode_solve(state, signals, circuit, transcription, translation, time, hours, tolerance, max_steps):
-    """Advance state (G+R,) float64, mRNA then levels, in place over `hours` from `time` at constant signals (S,).
+def _combine(out, slopes, weights, n_stages):
+    """Set out (n, L) to the sum of weights[s] * slopes[s] over the first n_stages stages."""
+    for i in range(out.shape[0]):
+        for lane in range(out.shape[1]):
+            out[i, lane] = weights[0] * slopes[0, i, lane]
+        for stage in range(1, n_stages):
+            for lane in range(out.shape[1]):
+                out[i, lane] += weights[stage] * slopes[stage, i, lane]
 
-    Returns 0, or 1 where a value is no longer finite, or 2 after max_steps. The error of a step is held below
-    tolerance * (1e-3 + |state|) for mRNA in molecules and levels alike.
+
+@kernel
+def ode_solve(state, level, circuit, transcription, translation, start, hours, tolerance, max_steps, status):
+    """Advance state (G+R, L) float64, mRNA then levels, in place over `hours` from `start`.
+
+    The error of a step is held below tolerance * (1e-3 + |state|) for mRNA in molecules and levels alike.
+
+    Args:
+        level: (I, L), of which the rows of signals are read.
+        status: (L,) int64, set to 0, or 1 where a value was no longer finite, or 2 where max_steps did not do.
     """
-    n_regulators, size = circuit.regulator.size, state.size
-    level, power = np.empty((circuit.hill.size, 1)), np.empty((circuit.hill.size, 1))
-    for s in range(signals.size):
-        level[n_regulators + s, 0] = signals[s]
-        power[n_regulators + s, 0] = power_of(signals[s], circuit.hill[n_regulators + s])
-    value, scratch = np.empty(1), np.empty(1)
-    slopes, trial = np.empty((7, size)), np.empty(size)
-    end, step = time + hours, min(hours, 0.1)
+    size, lanes = state.shape
+    level, power = level.copy(), np.zeros_like(level)
+    for source in range(circuit.regulator.size, level.shape[0]):
+        for lane in range(lanes):
+            power[source, lane] = power_of(level[source, lane], circuit.hill[source])
+    value, scratch = np.empty(lanes), np.empty(lanes)
+    slopes, trial, error = np.empty((7, size, lanes)), np.empty((size, lanes)), np.empty((size, lanes))
+    end = start + hours
+    time, now, worst = np.full(lanes, start), np.empty(lanes), np.empty(lanes)
+    wish, step = np.full(lanes, min(hours, 0.1)), np.empty(lanes)
+    status[:] = TOO_MANY_STEPS
     slope(time, state, slopes[0], circuit, transcription, translation, level, power, value, scratch)
     for _ in range(max_steps):
-        if end - time <= 1e-12 * max(1.0, abs(end)):
-            return SUCCESS
-        step = min(step, end - time)
+        running = False
+        for lane in range(lanes):
+            if status[lane] == TOO_MANY_STEPS and end - time[lane] <= 1e-12 * max(1.0, abs(end)):
+                status[lane] = SUCCESS
+            # a lane that is done stands still
+            step[lane] = min(wish[lane], end - time[lane]) if status[lane] == TOO_MANY_STEPS else 0.0
+            running |= status[lane] == TOO_MANY_STEPS
+        if not running:
+            return
         for stage in range(1, 7):
+            _combine(trial, slopes, STAGES[stage], stage)
             for i in range(size):
-                change = 0.0
-                for earlier in range(stage):
-                    change += STAGES[stage, earlier] * slopes[earlier, i]
-                trial[i] = state[i] + step * change
-            now = time + NODES[stage] * step
+                for lane in range(lanes):
+                    trial[i, lane] = state[i, lane] + step[lane] * trial[i, lane]
+            for lane in range(lanes):
+                now[lane] = time[lane] + NODES[stage] * step[lane]
             slope(now, trial, slopes[stage], circuit, transcription, translation, level, power, value, scratch)
-        worst = 0.0
+        _combine(error, slopes, ERROR, 7)
+        worst[:] = 0.0
         for i in range(size):
-            error = 0.0
-            for stage in range(7):
-                error += ERROR[stage] * slopes[stage, i]
-            scale = tolerance * (1e-3 + max(abs(state[i]), abs(trial[i])))
-            worst = max(worst, abs(step * error) / scale)
-            if not np.isfinite(trial[i]):
-                return NOT_FINITE
-        if worst <= 1.0:
-            time += step
-            state[:] = trial
-            slopes[0] = slopes[6]
-        factor = SAFETY * worst ** (-0.2) if worst > 0.0 else LARGEST_FACTOR
-        step *= min(LARGEST_FACTOR, max(SMALLEST_FACTOR, factor))
-    return TOO_MANY_STEPS
-
-
-@helper
-def entries_of(effects, first, last):
-    """Return the entries first..last of `Effects`."""
-    return Effects(
-        effects.row[first:last],
-        effects.lane[first:last],
-        effects.multiplier[first:last],
-        effects.start[first:last],
-        effects.constant[first:last],
-    )
+            for lane in range(lanes):
+                scale = tolerance * (1e-3 + max(abs(state[i, lane]), abs(trial[i, lane])))
+                # written so that a NaN stays
+                ratio = abs(step[lane] * error[i, lane]) / scale
+                worst[lane] = worst[lane] if worst[lane] >= ratio else ratio
+        for lane in range(lanes):
+            if step[lane] == 0.0:
+                continue
+            if not np.isfinite(worst[lane]):
+                status[lane] = NOT_FINITE
+                continue
+            if worst[lane] <= 1.0:
+                time[lane] += step[lane]
+                for i in range(size):
+                    state[i, lane] = trial[i, lane]
+                    slopes[0, i, lane] = slopes[6, i, lane]
+            factor = SAFETY * worst[lane] ** (-0.2) if worst[lane] > 0.0 else LARGEST_FACTOR
+            wish[lane] = step[lane] * min(LARGEST_FACTOR, max(SMALLEST_FACTOR, factor))
 
 
 @kernel
-def ode_cells(states, levels, circuit, transcription, translation, time, hours, tolerance, max_steps, status):
-    """Advance states (N, G+R) float64 of N cells in place; entries sorted by lane and row, signals in levels (I, N).
+def steady_slope(state, level, circuit, transcription, translation, out):
+    """Set out (G+R, L) to the slope at a state (G+R, L) with every perturbation fully established (time = infinity).
 
-    Sets status (N,) int64 to what `ode_solve` returns for each cell.
+    Args:
+        level: (I, L), of which the rows of signals are read.
     """
-    begin, begin_translation = 0, 0
-    for cell in range(states.shape[0]):
-        end, end_translation = begin, begin_translation
-        while end < transcription.lane.size and transcription.lane[end] == cell:
-            end += 1
-        while end_translation < translation.lane.size and translation.lane[end_translation] == cell:
-            end_translation += 1
-        signals = levels[circuit.regulator.size :, cell].copy()
-        status[cell] = ode_solve(
-            states[cell],
-            signals,
-            circuit,
-            entries_of(transcription, begin, end),
-            entries_of(translation, begin_translation, end_translation),
-            time,
-            hours,
-            tolerance,
-            max_steps,
-        )
-        begin, begin_translation = end, end_translation
-
-
-@kernel
-def steady_slope(state, signals, circuit, transcription, translation, out):
-    """Set out (G+R,) to the slope at a state (G+R,) with every perturbation fully established (time = infinity)."""
-    n_regulators = circuit.regulator.size
-    level, power = np.empty((circuit.hill.size, 1)), np.empty((circuit.hill.size, 1))
-    for s in range(signals.size):
-        level[n_regulators + s, 0] = signals[s]
-        power[n_regulators + s, 0] = power_of(signals[s], circuit.hill[n_regulators + s])
-    value, scratch = np.empty(1), np.empty(1)
-    slope(np.inf, state, out, circuit, transcription, translation, level, power, value, scratch)
+    level, power = level.copy(), np.zeros_like(level)
+    for source in range(circuit.regulator.size, level.shape[0]):
+        for lane in range(level.shape[1]):
+            power[source, lane] = power_of(level[source, lane], circuit.hill[source])
+    lanes = state.shape[1]
+    value, scratch = np.empty(lanes), np.empty(lanes)
+    slope(np.full(lanes, np.inf), state, out, circuit, transcription, translation, level, power, value, scratch)
