@@ -1,6 +1,6 @@
 """Closed forms: what theory says of intensities, counts, proteins and screens, as oracles for tests and for readers.
 
-In: parameters as in `CellModel` (molecules per cell, hours). Out: means, variances, laws. Nothing here simulates, and no
+In: parameters as in `CellModel` (molecules per cell, hours). Out: means, variances, laws. Nothing here simulates and no
 engine uses it: it is what engines are held to.
 
 Notation: delta decay of mRNA, gamma decay of protein, per hour; b mean burst size; m wild-type mean; q = protein level
@@ -9,11 +9,12 @@ over its wild-type mean.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import solve_continuous_lyapunov
 from scipy.stats import binom, nbinom, poisson
-from scipy.stats._distn_infrastructure import rv_discrete_frozen
 
 from simcell.cell import CellModel
 from simcell.modalities import ALLELES
@@ -24,7 +25,7 @@ Array = NDArray[np.float64]
 def intensity_mean(time: ArrayLike, *, start: ArrayLike, target: ArrayLike, decay: ArrayLike) -> Array:
     """Return the mean of a square-root diffusion at `time` after a step of its target: exponential relaxation.
 
-    Source: Cox, Ingersoll & Ross, Econometrica 53 (1985), equation 19.
+    Source: Cox, Ingersoll & Ross, Econometrica 53 (1985).
     """
     left = np.exp(-np.asarray(decay) * np.asarray(time))
     return np.asarray(target) + (np.asarray(start) - np.asarray(target)) * left
@@ -35,7 +36,7 @@ def intensity_variance(
 ) -> Array:
     """Return its variance at `time` after it was exactly at `start`; b times the target after a long time.
 
-    Source: Cox, Ingersoll & Ross (1985), equation 19, with sigma^2 = 2 delta b.
+    Source: Cox, Ingersoll & Ross (1985), with sigma^2 = 2 delta b.
     """
     left = np.exp(-np.asarray(decay) * np.asarray(time))
     burst, start, target = np.asarray(burst), np.asarray(start), np.asarray(target)
@@ -48,11 +49,11 @@ def intensity_autocorrelation(lag: ArrayLike, *, decay: ArrayLike) -> Array:
 
 
 def intensity_kurtosis(*, mean: ArrayLike, burst: ArrayLike) -> Array:
-    """Return the fourth central moment over the squared variance of a stationary intensity, Gamma(m/b, b): 3 + 6 b/m."""
+    """Return the kurtosis (3 for a normal) of a stationary intensity, which is Gamma(m/b, b): 3 + 6 b/m."""
     return 3.0 + 6.0 * np.asarray(burst) / np.asarray(mean)
 
 
-def count_law(mean: ArrayLike, burst: ArrayLike) -> rv_discrete_frozen:
+def count_law(mean: ArrayLike, burst: ArrayLike) -> Any:
     """Return the law of stationary mRNA counts: negative binomial of shape m/b and Fano factor 1 + b.
 
     Source: Paulsson & Ehrenberg, Phys. Rev. Lett. 84 (2000); Raj et al., PLoS Biol. 4 (2006), for short bursts.
@@ -60,7 +61,7 @@ def count_law(mean: ArrayLike, burst: ArrayLike) -> rv_discrete_frozen:
     return nbinom(np.asarray(mean) / np.asarray(burst), 1.0 / (1.0 + np.asarray(burst)))
 
 
-def captured_law(mean: ArrayLike, burst: ArrayLike, capture: ArrayLike) -> rv_discrete_frozen:
+def captured_law(mean: ArrayLike, burst: ArrayLike, capture: ArrayLike) -> Any:
     """Return the law of counts of which each molecule is seen with chance `capture`: Fano factor 1 + capture * b.
 
     A thinned Poisson mixture is the mixture of thinned Poissons, so that capture scales mean and burst size alike.
@@ -97,8 +98,8 @@ def two_stage_relaxation(time: ArrayLike, *, start: float, target: float, first:
 def protein_noise(*, mean: ArrayLike, burst: ArrayLike, decay: ArrayLike, protein_decay: ArrayLike) -> Array:
     """Return the variance of an unregulated regulator's level q: (b/m) gamma/(gamma + delta), time-averaged mRNA noise.
 
-    Source: Paulsson, Nature 427 (2004), equation 4, the term of mRNA noise. The intensity has b/m in place of
-    (1 + b)/m, since it drives translation without the Poisson noise of single molecules.
+    The intensity has b/m in place of (1 + b)/m, since it drives translation without the noise of single molecules.
+    Source: the term of mRNA noise of Paulsson, Nature 427 (2004), doi:10.1038/nature02257.
     """
     return np.asarray(burst) / np.asarray(mean) * np.asarray(protein_decay) / (protein_decay + np.asarray(decay))
 

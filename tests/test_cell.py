@@ -25,10 +25,11 @@ Array = NDArray[np.float64]
 
 def slope_at(model: CellModel, state: Array, signals: Array) -> Array:
     """Return d(mRNA, levels)/dt of an unperturbed cell, from the compiled kernel."""
-    out = np.empty(state.size)
+    out = np.empty((state.size, 1))
+    level = np.concatenate([state[model.network.n_genes :], signals])
     nothing = CellEffects.none(1).entries(model.network)
-    steady_slope(state, signals, model.circuit(), *nothing, out)
-    return out
+    steady_slope(state[:, None].copy(), level[:, None], model.circuit(), *nothing, out)
+    return out[:, 0]
 
 
 def numerical_jacobian(model: CellModel, state: Array, signals: Array) -> Array:

@@ -187,7 +187,7 @@ def test_activity_stays_finite_at_absurd_levels_in_single_precision(name: str) -
     model = make_model(
         make_network([(0, 3, 1), (1, 3, 1), (2, 3, -1)]), regulation=name, fold=1000.0, hill=10.0, half_response=0.2
     )
-    levels = np.array([[0.0, 1e-6, 1.0, 1e3, 1e3], [0.0, 1.0, 1e-6, 1e3, 0.0], [0.0, 1e-6, 1e3, 1e3, 0.0]])
+    levels = np.array([[0.0, 1e-6, 1.0, 1e3, 5e3], [0.0, 1.0, 1e-6, 1e3, 0.0], [0.0, 1e-6, 1e3, 5e3, 0.0]])
     with np.errstate(over="ignore", invalid="ignore"):
         found = compiled(model, levels, np.float32)
     assert np.isfinite(found).all()

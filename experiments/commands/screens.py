@@ -5,6 +5,7 @@ Imports stand inside the functions: no command waits for what another one needs.
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
 
 
@@ -14,9 +15,12 @@ def simulate(arguments: Namespace) -> int:
 
     spec = load_screen_spec(arguments.spec, overrides=arguments.overrides, seed=arguments.seed, engine=arguments.engine)
     # after the specification is known to be sound: this loads the compiled engine
-    from simcell.screen import simulate
+    from simcell.screen import build_screen, simulate
 
-    simulate(spec, arguments.output, n_threads=arguments.threads, force=arguments.force)
+    screen = build_screen(spec)
+    for note in screen.notes:
+        print(f"simcell: note: {note}", file=sys.stderr)
+    simulate(screen, arguments.output, n_threads=arguments.threads, force=arguments.force)
     print(arguments.output)
     return 0
 

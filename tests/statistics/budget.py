@@ -1,0 +1,195 @@
+"""The one budget of false alarms of the whole suite, and the comparisons that are held to it.
+
+If every kernel is right, the chance that *any* statistical test fails at a fresh set of seeds is at most `TOTAL`. The
+budget is cut into equal slots; `SHARES` says who has how many, and for how many runs (calls with other parameters or
+samples). A check gets its level from `level`, which refuses to be asked more often than was registered; within a run,
+several comparisons share the level by Bonferroni. Seeds are fixed, so a test that passes goes on passing until
+something that it looks at has changed.
+
+To add a law: a line in `SHARES`; a function `check_...(sample, ...)` that raises AssertionError; a test that runs it on
+the real thing; and one that runs it `with caught(...)` on a planted bug, to show that it has the power to see one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import chi2, norm
+
+TOTAL = 1e-6
+SLOTS = 100
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one law may spend: so many slots, in so many runs."""
+
+    runs: int
+    slots: int = 1
+
+
+SHARES: dict[str, Share] = {
+    # test_random_numbers.py
+    "uniform law": Share(runs=1),
+    "normal law": Share(runs=1),
+    "streams uncorrelated": Share(runs=4),
+    # test_count_samplers.py
+    "poisson sampler": Share(runs=1),
+    "binomial sampler": Share(runs=1),
+    # test_intensity.py
+    "intensity mean": Share(runs=2),
+    "intensity variance": Share(runs=3),
+    "count law": Share(runs=2, slots=2),
+    "autocorrelation": Share(runs=1),
+    "cells independent": Share(runs=2),
+    # test_dynamics.py
+    "relaxation": Share(runs=3),
+    "protein noise": Share(runs=1),
+    "linear network": Share(runs=1, slots=2),
+    # test_measurement.py
+    "captured law": Share(runs=1),
+    "captured moments": Share(runs=1),
+    "mean of factors": Share(runs=2),
+    "spread of factors": Share(runs=1),
+    # test_library_laws.py
+    "constructs per cell": Share(runs=2),
+    "construct weights": Share(runs=1),
+    "null alleles": Share(runs=1),
+    "guide efficacy": Share(runs=1),
+    # test_ensemble.py
+    "ensemble error honest": Share(runs=2, slots=2),
+    "ensemble mean": Share(runs=1, slots=2),
+}
+
+_spent: Counter[str] = Counter()
+_planting = False
+
+
+def level(name: str) -> float:
+    """Return the false-alarm rate that one run of a law may have; refuse a run that was not registered."""
+    share = SHARES[name]
+    if not _planting:
+        _spent[name] += 1
+        assert _spent[name] <= share.runs, f"{name}: more than the {share.runs} runs registered in SHARES"
+    return TOTAL / SLOTS * share.slots / share.runs
+
+
+@contextmanager
+def caught(match: str) -> Iterator[None]:
+    """Assert that the check inside fails, with a message that contains `match`: the planted bug is caught.
+
+    Runs inside are not charged: a check that is meant to fail raises no false alarm.
+    """
+    global _planting
+    _planting = True
+    try:
+        with pytest.raises(AssertionError, match=re.escape(match)):
+            yield
+    finally:
+        _planting = False
+
+
+def z_threshold(level: float, comparisons: int = 1) -> float:
+    """Return how many standard errors either way happen by chance at `level` in any of so many comparisons."""
+    return float(norm.isf(level / comparisons / 2.0))
+
+
+def dkw_radius(level: float, n: int, comparisons: int = 1) -> float:
+    """Return the distance that an empirical CDF of n draws exceeds with chance <= level in any of the comparisons.
+
+    Source: Massart, Ann. Probab. 18 (1990): the tight constant of Dvoretzky, Kiefer & Wolfowitz.
+    """
+    return float(np.sqrt(np.log(2.0 * comparisons / level) / (2.0 * n)))
+
+
+def assert_equal_within(
+    found: ArrayLike, expected: ArrayLike, error: ArrayLike, level: float, *, what: str, allowed: ArrayLike = 0.0
+) -> None:
+    """Assert that estimates agree with theory, given their standard errors and an allowed systematic difference."""
+    found, expected, error = np.broadcast_arrays(*(np.asarray(x, np.float64) for x in (found, expected, error)))
+    z = np.maximum(np.abs(found - expected) - allowed, 0.0) / error
+    worst = np.unravel_index(np.argmax(z), z.shape)
+    limit = z_threshold(level, z.size)
+    place = f" [{', '.join(map(str, worst))}]" if z.ndim else ""
+    assert z[worst] <= limit, (
+        f"{what}{place}: {found[worst]:.6g} is {z[worst]:.1f} standard errors from {expected[worst]:.6g} "
+        f"(limit {limit:.1f} over {z.size} comparisons)"
+    )
+
+
+def assert_mean(
+    sample: NDArray[np.floating], expected: ArrayLike, level: float, *, what: str, variance: ArrayLike | None = None
+) -> None:
+    """Assert the mean over the first axis; its standard error is from theory's variance, or else from the sample."""
+    spread = sample.var(axis=0, dtype=np.float64) if variance is None else variance
+    error = np.sqrt(np.asarray(spread) / sample.shape[0])
+    assert_equal_within(sample.mean(axis=0, dtype=np.float64), expected, error, level, what=f"mean of {what}")
+
+
+def variance_error(variance: ArrayLike, kurtosis: ArrayLike, n: int) -> NDArray[np.float64]:
+    """Return the standard error of a sample variance of n draws from a law with this variance and kurtosis."""
+    return np.asarray(variance) * np.sqrt((np.asarray(kurtosis) - 1.0) / n)
+
+
+def assert_variance(
+    sample: NDArray[np.floating],
+    expected: ArrayLike,
+    level: float,
+    *,
+    what: str,
+    kurtosis: ArrayLike | None = None,
+    allowed: ArrayLike = 0.0,
+) -> None:
+    """Assert the variance over the first axis; its standard error has theory's kurtosis, or else the sample's."""
+    centred = sample - sample.mean(axis=0, dtype=np.float64)
+    found = (centred**2).mean(axis=0)
+    peaked = (centred**4).mean(axis=0) / found**2 if kurtosis is None else kurtosis
+    error = variance_error(expected, peaked, sample.shape[0])
+    assert_equal_within(found, expected, error, level, what=f"variance of {what}", allowed=allowed)
+
+
+def cdf_distance(counts: NDArray[np.integer], law: object) -> float:
+    """Return the largest distance of the empirical CDF of counts (N,) from that of a discrete law."""
+    reached = np.cumsum(np.bincount(counts)) / counts.size
+    return float(np.abs(reached - law.cdf(np.arange(reached.size))).max())
+
+
+def chi_square_chance(observed: ArrayLike, expected: ArrayLike, *, least: float = 100.0) -> float:
+    """Return the chance of as poor a fit of observed numbers to expected ones; neighbours are pooled to >= `least`."""
+    seen, hoped, pool = [], [], np.zeros(2)
+    for pair in zip(np.asarray(observed, np.float64), np.asarray(expected, np.float64), strict=True):
+        pool = pool + pair
+        if pool[1] >= least:
+            seen.append(pool[0])
+            hoped.append(pool[1])
+            pool = np.zeros(2)
+    seen[-1] += pool[0]
+    hoped[-1] += pool[1]
+    statistic = float(((np.array(seen) - hoped) ** 2 / hoped).sum())
+    return float(chi2.sf(statistic, max(len(seen) - 1, 1)))
+
+
+def assert_counts_follow(counts: NDArray[np.integer], law: object, level: float, *, what: str) -> None:
+    """Assert by a chi-square test that counts (N,) follow a discrete law."""
+    low, high = int(counts.min()), int(counts.max())
+    expected = law.pmf(np.arange(low, high + 1))
+    expected[0] += law.cdf(low - 1)
+    expected[-1] += law.sf(high)
+    # what is left over by rounding belongs nowhere in particular
+    chance = chi_square_chance(np.bincount(counts - low), expected / expected.sum() * counts.size)
+    assert chance >= level, f"{what}: so poor a fit has chance {chance:.1e} (limit {level:.1e})"
+
+
+def assert_uncorrelated(first: NDArray[np.floating], second: NDArray[np.floating], level: float, *, what: str) -> None:
+    """Assert that columns of two samples (N, K), whose rows are independent draws, are uncorrelated pair by pair."""
+    a, b = (x - x.mean(axis=0, dtype=np.float64) for x in (first, second))
+    product = (a * b) / np.sqrt((a**2).mean(axis=0) * (b**2).mean(axis=0))
+    error = np.sqrt((product**2).mean(axis=0) / product.shape[0])
+    assert_equal_within(product.mean(axis=0), 0.0, error, level, what=f"correlation of {what}")

@@ -1,0 +1,49 @@
+"""The pages under docs/ that are made from the code are those of this code, and links in the README lead somewhere."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def _pages() -> dict[str, str]:
+    spec = importlib.util.spec_from_file_location("generate_docs", ROOT / "docs" / "generate.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.pages()
+
+
+@pytest.mark.parametrize("name", ["data.md", "sources.md"])
+def test_generated_pages_are_up_to_date(name: str) -> None:
+    assert (ROOT / "docs" / name).read_text(encoding="utf-8") == _pages()[name], "run python docs/generate.py"
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/model.md"])
+def test_links_lead_to_files_that_are_there(page: str) -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text(encoding="utf-8"))
+    assert links
+    for link in links:
+        if "://" not in link:
+            assert (ROOT / page).parent.joinpath(link).exists(), link
+
+
+def test_the_fitter_of_the_readme_fits_and_predicts(tmp_path: Path) -> None:
+    from fitters import registry
+    from fitters.base import Query, TrainingData, checked_fit
+
+    code = next(block for block in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text()) if "fit(" in block)
+    (tmp_path / "my_fitter.py").write_text(code)
+    fitter = registry.load(f"{tmp_path / 'my_fitter.py'}:MyFitter")
+    data = TrainingData.from_arrays(
+        [[5, 5, 5], [4, 6, 5], [1, 9, 5], [5, 5, 6]], genes=("A", "B", "C"), perturbation=["control", "control", "A", "C"]
+    )
+    fit = checked_fit(fitter, data, seed=0)
+    prediction = fit.predict(Query.of_labels(["B"]))
+    assert prediction.profile.shape == (1, 3)
+    assert (prediction.profile[0] == data.pseudobulk.profile[data.pseudobulk.row("A")]).all()
