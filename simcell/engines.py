@@ -20,6 +20,9 @@ from simcell.kernels.langevin import langevin_steps
 from simcell.kernels.ode import ode_solve
 
 MAX_STEPS = 1_000_000
+# A gene that regulates nothing is simulated only over the last 10 lifetimes of its mRNA before anybody looks: what its
+# promoter did earlier weighs e^-10 = 5e-5, and the variance that is missing e^-20.
+LIFETIMES_KEPT = 10.0
 LANES = 128  # cells of a block: long enough for vector loops, short enough for the cache to hold 1,000 genes
 
 
@@ -30,17 +33,19 @@ class State:
     Attributes:
         intensity: (G, L) latent mRNA, molecules per cell. level: (R+S, L) of regulators' proteins and signals.
         expected: (G, L) mean of intensity given the levels' history, or (0, L) if it is not kept.
+        wake: (G,) hours before which a gene need not be simulated; -inf for one that is simulated.
         draws: how many steps have drawn random numbers so far.
     """
 
     intensity: NDArray[np.floating]
     level: NDArray[np.floating]
     expected: NDArray[np.floating]
+    wake: NDArray[np.float64]
     draws: int = 0
 
     def copy(self) -> State:
         """Return a state that can be advanced on its own."""
-        return State(self.intensity.copy(), self.level.copy(), self.expected.copy(), self.draws)
+        return State(self.intensity.copy(), self.level.copy(), self.expected.copy(), self.wake.copy(), self.draws)
 
 
 class Engine(Protocol):
@@ -48,8 +53,11 @@ class Engine(Protocol):
 
     stochastic: bool
 
-    def start(self, n_cells: int, *, expected: bool = False) -> State:
-        """Return n_cells at the wild type's means; keep `expected` if asked to."""
+    def start(self, n_cells: int, *, expected: bool = False, needed_at: float | None = None) -> State:
+        """Return n_cells at the wild type's means; keep `expected` if asked to.
+
+        needed_at: the first time at which anybody looks; what cannot matter then need not be simulated.
+        """
 
     def advance(
         self,
@@ -74,10 +82,15 @@ class Langevin:
         self.model, self.step_hours = model, step_hours
         self.circuit = model.circuit(np.float32)
 
-    def start(self, n_cells: int, *, expected: bool = False) -> State:
+    def start(self, n_cells: int, *, expected: bool = False, needed_at: float | None = None) -> State:
         intensity = np.repeat(self.model.mean[:, None], n_cells, axis=1).astype(np.float32)
         level = np.repeat(self.model.reference_levels[:, None], n_cells, axis=1).astype(np.float32)
-        return State(intensity, level, intensity.copy() if expected else np.empty((0, n_cells), np.float32))
+        wake = np.full(self.model.network.n_genes, -np.inf)
+        if needed_at is not None:
+            # one step earlier, since a gene wakes at the beginning of a step
+            wake = needed_at - self.step_hours - LIFETIMES_KEPT / self.model.decay
+            wake[self.model.network.regulators] = -np.inf
+        return State(intensity, level, intensity.copy() if expected else np.empty((0, n_cells), np.float32), wake)
 
     def advance(
         self,
@@ -97,6 +110,7 @@ class Langevin:
             state.intensity,
             state.level,
             state.expected,
+            state.wake,
             self.circuit,
             transcription,
             translation,
@@ -121,10 +135,11 @@ class Ode:
         self.model, self.tolerance = model, tolerance
         self.circuit = model.circuit(np.float64)
 
-    def start(self, n_cells: int, *, expected: bool = False) -> State:
+    def start(self, n_cells: int, *, expected: bool = False, needed_at: float | None = None) -> State:
         intensity = np.repeat(self.model.mean[:, None], n_cells, axis=1)
         level = np.repeat(self.model.reference_levels[:, None], n_cells, axis=1)
-        return State(intensity, level, intensity.copy() if expected else np.empty((0, n_cells)))
+        awake = np.full(self.model.network.n_genes, -np.inf)
+        return State(intensity, level, intensity.copy() if expected else np.empty((0, n_cells)), awake)
 
     def advance(
         self,

@@ -42,7 +42,8 @@ class Course:
 
     def start(self, *, cells: NDArray[np.int64], key: NDArray[np.uint32], expected: bool = False) -> State:
         """Return unperturbed cells at time 0, in the distribution of the wild type where the engine is stochastic."""
-        state = self.engine.start(cells.size, expected=expected)
+        needed_at = min(self.timeline.sampled_at, default=None)
+        state = self.engine.start(cells.size, expected=expected, needed_at=needed_at)
         if self.engine.stochastic and self.burn_in_hours > 0.0:
             self.engine.advance(
                 state,

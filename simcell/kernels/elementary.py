@@ -16,7 +16,7 @@ import numpy as np
 from numba import float32, int32, types
 from numba.extending import intrinsic, overload
 
-from simcell.kernels.jit import helper, kernel
+from simcell.kernels.jit import INLINED, helper, kernel
 
 F = np.float32
 LN2_HIGH, LN2_LOW = F(0.693359375), F(-2.12194440e-4)
@@ -149,7 +149,7 @@ def exp_of(x):
     raise TypeError("exp_of is for compiled code")
 
 
-@overload(exp_of)
+@overload(exp_of, jit_options=INLINED)
 def _exp_of(x):
     return (lambda x: exp(x)) if x == types.float32 else (lambda x: math.exp(x))
 
@@ -159,7 +159,7 @@ def power_of(x, exponent):
     raise TypeError("power_of is for compiled code")
 
 
-@overload(power_of)
+@overload(power_of, jit_options=INLINED)
 def _power_of(x, exponent):
     if x == types.float32:
         return lambda x, exponent: exp(exponent * log(x)) if x > SMALLEST else ZERO

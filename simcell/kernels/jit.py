@@ -20,6 +20,7 @@ import numba
 from numba import njit
 
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": False, "boundscheck": False}
+INLINED: dict[str, Any] = OPTIONS | {"forceinline": True}
 
 
 def _digest() -> str:
@@ -50,7 +51,7 @@ CACHE_FOLDER = _cache_folder()
 
 def helper(function: Callable[..., Any]) -> Any:
     """Compile a function that only kernels call, into which it is always inlined: a call keeps a loop scalar."""
-    return njit(forceinline=True, **OPTIONS)(function)
+    return njit(**INLINED)(function)
 
 
 def kernel(function: Callable[..., Any]) -> Any:

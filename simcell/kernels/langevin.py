@@ -80,7 +80,7 @@ def relax_levels(level, intensity, circuit, remaining, translation, time):
 
 @kernel
 def langevin_steps(
-    intensity, level, expected, circuit, transcription, translation, key, cells, time, step, n_steps, first_draw
+    intensity, level, expected, wake, circuit, transcription, translation, key, cells, time, step, n_steps, first_draw
 ):
     """Advance a block in place by n_steps of `step` hours from `time`; its draws are first_draw, first_draw + 1, ...
 
@@ -89,6 +89,8 @@ def langevin_steps(
         level: (I, L) float32; rows past the regulators are signals and stay as they are.
         expected: (G, L) float32, the mean of intensity given the history of all levels, in which a gene's own noise
             is averaged out (Rao-Blackwell); or (0, L) where nobody asks for it.
+        wake: (G,) hours from which on each gene is simulated; it then starts at the mean that its promoter holds at
+            that time, and is marked as awake by -inf.
         circuit: `Circuit` of float32.
         transcription, translation: `Effects` by gene and by regulator.
         key: (2,) uint32. cells: (L,) int64, the number of each lane's cell. time, step: hours.
@@ -109,14 +111,25 @@ def langevin_steps(
         for r in range(n_regulators):
             for lane in range(lanes):
                 power[r, lane] = power_of(level[r, lane], circuit.hill[r])
-        entry = 0
+        entry, filled = 0, -1
         for gene in range(n_genes):
-            if gene % 4 == 0:
-                fill_bits(bits, key, cells, first_draw + k, gene // 4)
+            if wake[gene] > time + k * step:
+                continue
+            if gene // 4 != filled:
+                filled = gene // 4
+                fill_bits(bits, key, cells, first_draw + k, filled)
             activity(gene, circuit, level, power, production, scratch)
+            while entry < transcription.row.size and transcription.row[entry] < gene:
+                entry += 1
             while entry < transcription.row.size and transcription.row[entry] == gene:
                 production[transcription.lane[entry]] *= float32(multiplier_at(middle, transcription, entry))
                 entry += 1
+            if wake[gene] > -np.inf:
+                wake[gene] = -np.inf
+                for lane in range(lanes):
+                    intensity[gene, lane] = production[lane] * circuit.ceiling[gene]
+                if expected.shape[0] > 0:
+                    expected[gene] = intensity[gene]
             if expected.shape[0] > 0:
                 gain = circuit.ceiling[gene] * (ONE - remaining[gene])
                 for lane in range(lanes):

@@ -52,7 +52,7 @@ SHARES: dict[str, Share] = {
     # test_dynamics.py
     "relaxation": Share(runs=3),
     "protein noise": Share(runs=1),
-    "linear network": Share(runs=1, slots=2),
+    "linear network": Share(runs=2, slots=2),
     # test_measurement.py
     "captured law": Share(runs=1),
     "captured moments": Share(runs=1),

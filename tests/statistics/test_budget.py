@@ -27,7 +27,7 @@ def test_every_share_is_used_by_exactly_one_file_and_every_law_has_a_planted_bug
     for text in texts:
         if 'level("' in text:
             checks = set(re.findall(r"^def (check_\w+)", text, re.M))
-            inside = "\n".join(re.findall(r"with caught\(.*?\):\n((?: {8,}.*\n)+)", text))
+            inside = "\n".join(re.findall(r"with caught\(.*\n((?: {8,}.*\n)+)", text))
             assert checks
             assert {check for check in checks if check not in inside} == set(), "a check without a planted bug"
 
