@@ -43,7 +43,7 @@ format: $(READY) ## put the code into the project's format
 	$(BIN)/ruff format .
 
 bench: $(READY) ## measure speed and memory, beside another simulator
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	$(BIN)/python -m benchmarks
 
 clean: ## remove .venv, caches and the demo's report
 	rm -rf $(VENV) $(REPORT) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,7 +1,10 @@
 """The other simulator: sergio_rs (SERGIO in Rust) on a simcell network, with the settings of its own documentation.
 
 In: an acyclic network, a number of cell types and of cells. Out: its expression table. SERGIO's cells are states at
-random times of one path per cell type. Source: Dibaeinia & Sinha, Cell Systems 11 (2020), doi:10.1016/j.cels.2020.08.003.
+random times of one path per cell type.
+
+Source: Dibaeinia & Sinha, "SERGIO: a single-cell expression simulator guided by gene regulatory networks", Cell Systems
+11 (2020), doi:10.1016/j.cels.2020.08.003.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from numpy.typing import NDArray
 from simcell import Network
 
 # as in the package's documentation; k from SERGIO's paper
-DECAY, HILL, STEP, NOISE, STEPS_BEFORE, STEPS_PER_CELL = 0.8, 2, 0.01, 1.0, 150, 10
+DECAY, HILL, STEP, NOISE, STEPS_BEFORE, STEPS_PER_CELL = 0.8, 2, 0.01, 1, 150, 10
 STRENGTH = (1.0, 5.0)
 RATES = {"low_range": (0.0, 2.0), "high_range": (2.0, 4.0)}
 # all cell types alike: the narrowest ranges that the package accepts
@@ -35,9 +38,7 @@ def acyclic_network(genes: int, *, masters: int, regulators: int, edges_per_gene
     target = np.repeat(np.arange(masters, genes), edges_per_gene)
     sign = generator.choice([-1, 1], target.size)
     names = tuple(f"G{number:05d}" for number in range(genes))
-    return Network(
-        names, np.concatenate(source).astype(np.int32), target.astype(np.int32), sign.astype(np.int8)
-    )
+    return Network(names, np.concatenate(source).astype(np.int32), target.astype(np.int32), sign.astype(np.int8))
 
 
 def _circuit(network: Network, *, seed: int) -> Any:

@@ -94,7 +94,7 @@ def _is_hdf5(path: Path) -> bool:
 
 def _write_counts(anndata: Any, file: Any, tree: xr.DataTree, stage: Path) -> tuple[NDArray, NDArray, NDArray]:
     """Append the counts to ``X``; return detected genes per cell, and UMIs and cells per gene."""
-    n_cells, n_genes = get_array(tree, "counts/counts").shape
+    n_cells, n_genes = get_array(tree, "counts/umis").shape
     genes_per_cell = np.zeros(n_cells, dtype=np.int64)
     umis_per_gene = np.zeros(n_genes, dtype=np.int64)
     cells_per_gene = np.zeros(n_genes, dtype=np.int64)
@@ -122,7 +122,7 @@ def _write_counts(anndata: Any, file: Any, tree: xr.DataTree, stage: Path) -> tu
 
 def _table_bytes(tree: xr.DataTree, *, truth: bool) -> int:
     """Return a generous bound of what all but the counts takes in the file."""
-    n_cells, n_genes = get_array(tree, "counts/counts").shape
+    n_cells, n_genes = get_array(tree, "counts/umis").shape
     paths = [path for path in GROUPS if truth and path.startswith("truth/") and has_group(tree, path)]
     text = len(str(tree.attrs["spec"]).encode())
     return 256 * (n_cells + n_genes) + text + 4 * sum(get_group(tree, path).nbytes for path in paths) + _SLACK_BYTES

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from simcell.errors import SimcellError
 from simcell.kernels.counts import draw_captured, draw_molecules
 from simcell.kernels.streams import fill_uniforms
 from simcell.random import Purpose, kernel_key, stream
@@ -56,7 +57,8 @@ class Assay:
         """Return molecules and UMI counts, (N, G) each, of cells (N,) with intensities (N, G)."""
         molecules = np.empty(intensity.shape, np.int32)
         counts = np.empty(intensity.shape, np.int32)
-        draw_molecules(intensity, kernel_key(self.seed, Purpose.MOLECULES, self.replicate), cells, molecules)
+        key = kernel_key(self.seed, Purpose.MOLECULES, self.replicate)
+        require_countable(draw_molecules(intensity, key, cells, molecules))
         draw_captured(
             molecules,
             self.spec.capture * self.size_factor(cells),
@@ -71,6 +73,12 @@ class Assay:
     def through(self, mean: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return what endless depth would show of mean expression (..., G): times the efficiency over all batches."""
         return mean * self.efficiency.mean(axis=0)
+
+
+def require_countable(failures: int) -> None:
+    """Stop where a kernel could not draw `failures` counts."""
+    if failures:
+        raise SimcellError(f"{failures} counts: an intensity is not a number of molecules below 2^31")
 
 
 def draw_assay(spec: AssaySpec, *, n_genes: int, seed: int, replicate: int = 0) -> Assay:

@@ -57,7 +57,7 @@ def assign(
     received = np.ones(cells.size, np.int64)
     if moi is not None:
         absent = np.exp(-moi)
-        received = poisson.ppf(absent + (1.0 - absent) * uniform[:, 0], moi).astype(np.int64).clip(1, number)
+        received = poisson.ppf(absent + (1.0 - absent) * uniform[:, 0], moi).clip(1, number).astype(np.int64)
     construct = np.where(np.arange(number) < received[:, None], drawn, NONE).astype(np.int32)
     guides = _guides(library, construct)
     state = np.empty((cells.size, 2 * ((guides.shape[1] + 1) // 2)))

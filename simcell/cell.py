@@ -21,7 +21,7 @@ from simcell.network import Network
 from simcell.regulation import REGULATIONS, Edges, Regulation
 
 Array = NDArray[np.float64]
-# The slowest mode of a wild type that must be stable may be this much slower than its slowest protein, and no more:
+# The slowest mode of a wild type that must be stable may relax at this fraction of the rate of its slowest molecule:
 # nearer to the brink, small fluctuations grow large and slow, and an unbounded (linear) cell runs away.
 STABILITY_MARGIN = 0.25
 
@@ -118,13 +118,15 @@ class CellModel:
         def real(values: ArrayLike) -> NDArray[np.floating]:
             return np.ascontiguousarray(values, dtype=dtype)
 
+        compiled = self.regulation.compiled(self.basal, self.strength, self.edges, self.reference_levels)
         return Circuit(
             regulation=self.regulation.code,
             pointer=self.edges.pointer,
             source=self.edges.source,
             affinity=real(self.edges.affinity),
-            strength=real(self.strength),
-            basal=real(self.basal),
+            offset=real(compiled.offset),
+            strength=real(compiled.strength),
+            basal=real(compiled.basal),
             ceiling=real(self.ceiling),
             decay=real(self.decay),
             burst=real(self.burst_size),
@@ -236,7 +238,11 @@ def calibrate(
     wanted = _column("activity", activity, n_genes)
     if (wanted >= 1.0).any():
         raise SpecError("cell.activity", float(wanted.max()), "below 1")
+    growth = math.inf if doubling_time is None else float(_column("doubling_time", doubling_time, 1)[0])
     names = tuple(signals)
+    for name in reference_medium or {}:
+        if name not in names:
+            raise SpecError("reference_medium", name, f"a signal of this model{nearest(name, names)}")
     reference = np.array([float((reference_medium or {}).get(name, 0.0)) for name in names])
     folds, signs, responses, shape = _edges(network, signal_edges, names, fold, half_response, hill)
     levels = np.concatenate([np.ones(n_regulators), reference])
@@ -253,7 +259,7 @@ def calibrate(
             hill=shape.hill,
             protein_mean=_column("proteins_per_mrna", proteins_per_mrna, n_regulators)
             * columns["mean"][network.regulators],
-            doubling_time=math.inf if doubling_time is None else float(doubling_time),
+            doubling_time=growth,
             signals=names,
             reference=reference,
             edges=shape,
@@ -262,7 +268,8 @@ def calibrate(
         )
 
     model = at(1.0)
-    while require_stable and model.spectral_abscissa > -STABILITY_MARGIN * model.protein_decay.min():
+    slowest = min(model.decay[network.regulators].min(), model.protein_decay.min())
+    while require_stable and model.spectral_abscissa > -STABILITY_MARGIN * slowest:
         if model.attenuation < 1e-3:
             raise SpecError("cell.strength", float(folds.max()), "weak enough for the wild type to be stable")
         model = at(model.attenuation * 0.8)

@@ -33,7 +33,7 @@ from simcell.schema import (
 )
 
 _CHECKSUM_BYTES = 4
-_PER_CELL = ("counts/counts", "latent/intensity", "latent/molecules")  # large: their checksums are left to the reading
+_PER_CELL = ("counts/umis", "latent/intensity", "latent/molecules")  # large: their checksums are left to the reading
 _READ_ERRORS = (OSError, ValueError, RuntimeError, KeyError)  # what codecs and stores raise on damaged bytes
 
 
@@ -121,13 +121,13 @@ def open_store(path: Path) -> xr.DataTree:
 
 def chunk_cells(tree: xr.DataTree) -> int:
     """Return the number of cells per stored chunk; all cells for a data set in memory."""
-    counts = get_array(tree, "counts/counts")
+    counts = get_array(tree, "counts/umis")
     chunks = counts.encoding.get("chunks")
     return int(chunks[0]) if chunks else max(1, counts.sizes["cell"])
 
 
 def iter_counts(
-    tree: xr.DataTree, *, cells: int | None = None, variable: str = "counts/counts"
+    tree: xr.DataTree, *, cells: int | None = None, variable: str = "counts/umis"
 ) -> Iterator[tuple[int, NDArray[Any]]]:
     """Yield the counts of all cells, block by block, so that no more than a block is in memory.
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from simcell.errors import SpecError
 from simcell.kernels.circuit import Effects
 from simcell.network import Network
 
@@ -95,6 +96,7 @@ class CellEffects:
 
         They are sorted by row and lane, a lane being a cell's number here.
         """
+        self._require_sound(network)
         lane, slot = np.nonzero(self.gene != NOTHING)
         gene = self.gene[lane, slot]
         row_of = np.full(network.n_genes, NOTHING, np.int32)
@@ -114,3 +116,13 @@ class CellEffects:
 
         changed = np.where(self.translation[lane, slot] != 1.0, row_of[gene], NOTHING)
         return sorted_entries(gene, self.transcription), sorted_entries(changed, self.translation)
+
+    def _require_sound(self, network: Network) -> None:
+        """Refuse, by name, what no kernel could make sense of."""
+        for gene in self.gene[(self.gene < NOTHING) | (self.gene >= network.n_genes)]:
+            raise SpecError("guides.gene", int(gene), f"from 0 to {network.n_genes - 1}, or {NOTHING} for none")
+        for name in ("transcription", "translation", "start", "constant"):
+            values = getattr(self, name)
+            least, allowed = (-np.inf, "a finite number") if name == "start" else (0.0, "a finite number >= 0")
+            for value in values[~np.isfinite(values) | (values < least)]:
+                raise SpecError(f"guides.{name}", float(value), allowed)

@@ -164,7 +164,7 @@ class Ode:
         status = np.zeros(first.size, np.int64)
         ode_solve(
             solved,
-            state.level[:, first],
+            np.ascontiguousarray(state.level[:, first]),
             self.circuit,
             transcription,
             translation,
@@ -177,6 +177,7 @@ class Ode:
         if status.any():
             cell = int(cells[first[np.flatnonzero(status)[0]]])
             raise SimcellError(f"engine ode: no solution for cell {cell} between {time:g} and {time + hours:g} h")
+        np.maximum(solved, 0.0, out=solved)  # the solver's error, within its tolerance, may have either sign
         state.intensity[:] = solved[:n_genes, which]
         state.level[:n_regulators] = solved[n_genes:, which]
         if state.expected.shape[0] > 0:

@@ -136,7 +136,8 @@ def draw_library(network: Network, spec: LibrarySpec | None = None, *, seed: int
         efficacy[:n_targeting] = generator.beta(mean * concentration, (1.0 - mean) * concentration, n_targeting)
     first = {gene: number * each for number, gene in enumerate(guided)}
     sets: list[tuple[int, ...]] = [(gene,) for gene in targets] if spec.singles else []
-    sets += [genes for one in combinations for genes in one]
+    # two entries may name the same combination; it is made once
+    sets += list(dict.fromkeys(genes for one in combinations for genes in one))
     # the k-th construct of a combination carries the k-th guide of every gene in it
     constructs = [tuple(first[gene] + number for gene in genes) for genes in sets for number in range(each)]
     constructs += [(guide,) for guide in range(n_targeting, target.size)]
@@ -169,7 +170,7 @@ def _targets(network: Network, spec: LibrarySpec, seed: int) -> list[int]:
         if choice.count > pool.size:
             raise SpecError("library.targets.count", choice.count, f"<= {pool.size}, the genes to choose from")
         return sorted(stream(seed, Purpose.GUIDES, 0).choice(pool, choice.count, replace=False).tolist())
-    return [_gene(network, name, f"library.targets[{number}]") for number, name in enumerate(choice)]
+    return sorted(_gene(network, name, f"library.targets[{number}]") for number, name in enumerate(choice))
 
 
 def _gene(network: Network, name: str, field: str) -> int:

@@ -30,7 +30,7 @@ def _rows(tree: xr.DataTree) -> Iterator[tuple[str, str]]:
     attrs = tree.attrs
     cells = get_group(tree, "cells")
     labels = Counter(cells["perturbation"].values.tolist())
-    n_cells, n_genes = get_array(tree, "counts/counts").shape
+    n_cells, n_genes = get_array(tree, "counts/umis").shape
     yield "screen", str(attrs["name"])
     yield "seed", f"{attrs['seed']}, replicate {attrs['replicate']}"
     yield "made by", ", ".join(f"{name} {version}" for name, version in attrs["versions"].items())

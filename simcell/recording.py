@@ -35,7 +35,10 @@ def cells_group(screen: Screen, assay: Assay, assignment: Assignment, *, n_umis:
         {
             "perturbation": ("cell", np.array(labels)[which]),
             "n_perturbations": ("cell", np.array([len(perturbation_targets(label)) for label in labels])[which]),
-            "guides": ("cell", np.array([";".join(library.names[guide] for guide in row) for row in carried])[which]),
+            "guides": (
+                "cell",
+                np.array([";".join(sorted(library.names[guide] for guide in row)) for row in carried])[which],
+            ),
             "batch": ("cell", batch_names(assay)[assay.batch_of(np.arange(n_cells))]),
             "time": ("cell", np.full(n_cells, time)),
             "sample": ("cell", np.full(n_cells, "harvest")),

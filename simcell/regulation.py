@@ -63,6 +63,19 @@ class Calibrated:
     strength: Array
 
 
+@dataclass(frozen=True, eq=False)
+class Compiled:
+    """The parameters as the compiled function takes them: offset and strength by edge, basal by gene."""
+
+    offset: Array
+    strength: Array
+    basal: Array
+
+
+def _as_it_is(basal: Array, strength: Array, edges: Edges, levels: Array) -> Compiled:
+    return Compiled(np.zeros_like(strength), strength, basal)
+
+
 @dataclass(frozen=True)
 class Regulation:
     """One regulation function.
@@ -73,6 +86,7 @@ class Regulation:
         calibrate: (wanted activity (G,), sign (E,), fold (E,), edges, wild-type levels (I,)) -> Calibrated.
         activity: (basal (G,), strength (E,), edges, levels (I,)) -> activity (G,).
         slope: likewise -> derivative (E,) of the target's activity by the logarithm of the edge's input.
+        compiled: likewise, at the wild-type levels -> parameters of the compiled function.
     """
 
     name: str
@@ -82,6 +96,7 @@ class Regulation:
     calibrate: Callable[[Array, Array, Array, Edges, Array], Calibrated]
     activity: Callable[[Array, Array, Edges, Array], Array]
     slope: Callable[[Array, Array, Edges, Array], Array]
+    compiled: Callable[[Array, Array, Edges, Array], Compiled] = _as_it_is
 
     @property
     def code(self) -> int:
@@ -91,7 +106,7 @@ class Regulation:
 
 def _thermodynamic_odds(strength: Array, edges: Edges, levels: Array) -> Array:
     x = edges.occupancy(levels)
-    return edges.product(1.0 + strength * x) / edges.product(1.0 + x)
+    return edges.product((1.0 + strength * x) / (1.0 + x))
 
 
 def _thermodynamic_calibrate(wanted: Array, sign: Array, fold: Array, edges: Edges, levels: Array) -> Calibrated:
@@ -110,6 +125,14 @@ def _thermodynamic_slope(basal: Array, strength: Array, edges: Edges, levels: Ar
     active = _thermodynamic_activity(basal, strength, edges, levels)[edges.target]
     by_odds = strength * x / (1.0 + strength * x) - x / (1.0 + x)
     return active * (1.0 - active) * edges.hill[edges.source] * by_odds
+
+
+def _thermodynamic_compiled(basal: Array, strength: Array, edges: Edges, levels: Array) -> Compiled:
+    # each factor over its own wild-type value: products of many regulators then stay near 1, also in float32
+    x = edges.occupancy(levels)
+    wild_type = (1.0 + strength * x) / (1.0 + x)
+    odds = basal * edges.product(wild_type)
+    return Compiled(1.0 / wild_type, strength / wild_type, odds)
 
 
 def _hill_sum_calibrate(wanted: Array, sign: Array, fold: Array, edges: Edges, levels: Array) -> Calibrated:
@@ -171,6 +194,7 @@ REGULATIONS: dict[str, Regulation] = {
             calibrate=_thermodynamic_calibrate,
             activity=_thermodynamic_activity,
             slope=_thermodynamic_slope,
+            compiled=_thermodynamic_compiled,
         ),
         Regulation(
             name="hill_sum",

@@ -38,6 +38,10 @@ def replay(path: str | os.PathLike[str], *, n_threads: int | None = None, progre
         for group in SCHEMA:
             if not has_group(original, group.path):
                 continue
+            if not has_group(again, group.path):
+                identical = False
+                lines.append(f"{group.path}: differs, for it is not made again")
+                continue
             differing = _differences(get_group(original, group.path), get_group(again, group.path))
             identical &= not differing
             lines.append(f"{group.path}: {'differs in ' + ', '.join(differing) if differing else 'identical'}")

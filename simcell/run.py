@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+MILLISECONDS = 3_600_000  # of an hour
 BURN_IN_LIFETIMES = 3.0  # e^-3: what is left of a deviation of the means; of one of the variances, e^-6
 
 
@@ -89,12 +90,13 @@ def course(
     engine: str = "langevin",
     step_hours: float = 1.0,
     burn_in_hours: float | None = None,
-    media: Mapping[str, Mapping[str, float]] | None = None,
+    media: Mapping[str, Mapping[str, float] | None] | None = None,
 ) -> Course:
     """Return how cells of a model go along a timeline.
 
     Args:
-        media: signal levels of each medium; the first is that in which cells are before the protocol begins.
+        media: signal levels of each medium, None being the reference; cells are in the first one before the protocol
+            begins.
         burn_in_hours: time before the protocol; by default 3 lifetimes of the slowest mode of the wild type.
 
     Raises:
@@ -102,9 +104,13 @@ def course(
     """
     if engine not in ENGINES:
         raise SpecError("engine", engine, f"one of {', '.join(ENGINES)}{nearest(engine, ENGINES)}")
+    if not 0.0 < step_hours < np.inf:
+        raise SpecError("step_hours", step_hours, "a finite number > 0")
+    if burn_in_hours is not None and not 0.0 <= burn_in_hours < np.inf:
+        raise SpecError("burn_in_hours", burn_in_hours, "a finite number >= 0")
     if burn_in_hours is None:
         burn_in_hours = float(np.ceil(BURN_IN_LIFETIMES / model.slowest_rate))
-    levels = {name: model.signal_levels(signals) for name, signals in (media or {"base": {}}).items()}
+    levels = {name: model.signal_levels(signals) for name, signals in (media or {"base": None}).items()}
     return Course(ENGINES[engine](model, step_hours=step_hours), levels, timeline, burn_in_hours)
 
 
@@ -179,11 +185,14 @@ def run_cells(
     """
     import xarray as xr
 
+    from simcell.assay import require_countable
     from simcell.kernels.counts import draw_molecules
 
     times = [float(time) for time in times]
-    if not times or times[0] < 0.0 or any(late <= early for early, late in pairwise(times)):
+    if not times or not all(0.0 <= time < np.inf for time in times) or any(b <= a for a, b in pairwise(times)):
         raise SpecError("times", times, "a list of increasing hours >= 0")
+    if seed < 0:
+        raise SpecError("seed", seed, ">= 0")
     if n_cells < 1:
         raise SpecError("n_cells", n_cells, ">= 1")
     effects = CellEffects.none(n_cells) if guides is None else guides
@@ -213,9 +222,10 @@ def run_cells(
 
     map_threads(simulate, block_slices(n_cells), n_threads=n_threads)
     molecules = np.empty(intensity.shape, np.int32)
-    for number in range(len(times)):
-        key_now = kernel_key(seed, Purpose.MOLECULES, number)
-        draw_molecules(intensity[number], key_now, np.arange(n_cells), molecules[number])
+    for number, time in enumerate(times):
+        # by the millisecond, so that further times change nothing at this one
+        key_now = kernel_key(seed, Purpose.MOLECULES, round(time * MILLISECONDS))
+        require_countable(draw_molecules(intensity[number], key_now, np.arange(n_cells), molecules[number]))
     names = np.array(model.network.genes)
     return xr.Dataset(
         {

@@ -84,7 +84,7 @@ SCHEMA: tuple[Group, ...] = (
     Group(
         "counts",
         "what the sequencer saw",
-        (_GENE, Variable("counts", ("cell", "gene"), "int32", "UMI counts")),
+        (_GENE, Variable("umis", ("cell", "gene"), "int32", "UMI counts")),
     ),
     Group(
         "latent",

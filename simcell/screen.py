@@ -223,10 +223,13 @@ def counterfactual_pairs(
     import xarray as xr
 
     screen = screen if isinstance(screen, Screen) else build_screen(screen)
-    chosen = np.asarray(cells, dtype=np.int64)
+    given = np.atleast_1d(np.asarray(cells))
     n_cells = screen.spec.assay.batches * screen.spec.assay.cells_per_batch
-    if chosen.size == 0 or chosen.min() < 0 or chosen.max() >= n_cells:
-        raise SpecError("cells", chosen.tolist(), f"a list of cell numbers from 0 to {n_cells - 1}")
+    if given.size == 0 or given.dtype.kind not in "iu" or given.min() < 0 or given.max() >= n_cells:
+        raise SpecError("cells", given.tolist(), f"a list of cell numbers from 0 to {n_cells - 1}")
+    if replicate < 0:
+        raise SpecError("replicate", replicate, ">= 0")
+    chosen = given.astype(np.int64)
     plan = screen.course()
     key = kernel_key(screen.spec.seed, Purpose.DYNAMICS, replicate)
     assignment = screen.assign(chosen, replicate=replicate)

@@ -139,14 +139,14 @@ class ScreenWriter:
         stop = min(start + self._chunk_cells, self._n_cells)
         if start % self._chunk_cells or not 0 <= start < self._n_cells:
             raise ValueError(f"start {start} is not the first cell of a chunk of {self._chunk_cells}")
-        blocks = {"counts/counts": counts}
+        blocks = {"counts/umis": counts}
         blocks |= {f"latent/{name}": values for name, values in latent.items() if values is not None}
         shape = (stop - start, len(self._genes))
         checked = {name: _checked(name, np.asarray(values), shape) for name, values in blocks.items()}
         with self._in_flight():
             for name, block in checked.items():
                 self._arrays[name][start:stop] = block
-            self._n_umis[start:stop] = checked["counts/counts"].sum(axis=1, dtype=np.int64)
+            self._n_umis[start:stop] = checked["counts/umis"].sum(axis=1, dtype=np.int64)
 
     def write_group(self, path: str, dataset: xr.Dataset) -> None:
         """Write a whole group other than the counts and the latent one, converted to the types of the schema.
@@ -221,7 +221,7 @@ def write_tree(
     """Write a data set that is held in memory, or opened lazily, to the zarr folder `path` (see `ScreenWriter`)."""
     latent = has_group(tree, "latent")
     arrays = {name: get_array(tree, f"latent/{name}") for name in ("intensity", "molecules") if latent}
-    arrays["counts"] = get_array(tree, "counts/counts")
+    arrays["counts"] = get_array(tree, "counts/umis")
     n_cells = arrays["counts"].sizes["cell"]
     with ScreenWriter(
         path,

@@ -8,6 +8,7 @@ averaged out in closed form; so a gene that a perturbation cannot reach has exac
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from simcell.cell import CellModel
-from simcell.effects import CellEffects
+from simcell.effects import NOTHING, CellEffects
 from simcell.engines import LANES
 from simcell.guides import GuideLibrary
 from simcell.kernels.ode import steady_slope
@@ -65,7 +66,7 @@ def true_response(screen: Screen, *, n_threads: int | None = None, progress: boo
         ensemble_se=error,
         log_profile=log_profile(screen.assay.through(mean)),
         settled=settled,
-        ensemble_cells=screen.spec.truth.cells_per_perturbation,
+        ensemble_cells=ensemble_size(screen),
     )
 
 
@@ -160,11 +161,11 @@ def _at_rest(
 def _ensemble(
     screen: Screen, *, n_threads: int | None, progress: str | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the ensemble mean and its standard error, (T, P, G) each."""
-    n_cells = screen.spec.truth.cells_per_perturbation
+    """Return the ensemble mean and its standard error, (T, P, G) each; every construct of an arm counts alike."""
+    n_cells, groups = ensemble_size(screen), _construct_groups(screen.library)
+    most = max(len(constructs) for constructs in groups[1:])
     plan = screen.course()
     key = kernel_key(screen.spec.seed, Purpose.TRUTH)
-    shape = (len(screen.timeline.sampled_at), screen.model.network.n_genes)
     numbers = np.arange(n_cells, dtype=np.int64)
     # before the perturbation all arms are the same cells, so that they are simulated once
     begun = map_threads(
@@ -174,29 +175,39 @@ def _ensemble(
     )
 
     def respond(arm: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        effects = _arm(screen, groups[arm], arm, n_cells)
+        constructs = groups[arm]
+        # the control has as many strata as others: what an arm does not reach then has the control's mean to the bit
+        n_strata = most if screen.library.labels[constructs[0]] == CONTROL else len(constructs)
+        effects = _arm(screen, constructs, arm, n_cells)
+        stratum = np.eye(n_strata)[numbers % n_strata]
+        sizes = stratum.sum(axis=0)
+        shape = (len(screen.timeline.sampled_at), screen.model.network.n_genes, n_strata)
         total, square = np.zeros(shape), np.zeros(shape)
         for block, state in zip(block_slices(n_cells), begun, strict=True):
             follow = plan.follow(state.copy(), effects.take(block), cells=numbers[block], key=key)
             for number, now in enumerate(follow):
                 expected = now.expected.astype(np.float64)
-                total[number] += expected.sum(axis=1)
-                square[number] += (expected**2).sum(axis=1)
-        mean = total / n_cells
-        variance = np.maximum(square / n_cells - mean**2, 0.0) * n_cells / (n_cells - 1)
-        return mean, np.sqrt(variance / n_cells)
+                total[number] += expected @ stratum[block]
+                square[number] += expected**2 @ stratum[block]
+        variance = np.maximum(square / sizes - (total / sizes) ** 2, 0.0) * sizes / (sizes - 1)
+        return total.sum(axis=-1) / n_cells, np.sqrt((variance / sizes).sum(axis=-1)) / n_strata
 
-    groups = _construct_groups(screen.library)
     found = map_threads(respond, range(len(groups)), n_threads=n_threads, progress=progress)
     return np.stack([mean for mean, _ in found], axis=1), np.stack([error for _, error in found], axis=1)
 
 
+def ensemble_size(screen: Screen) -> int:
+    """Return the number of cells of each arm: at least as the specification says, and whole turns of its constructs."""
+    turn = math.lcm(*(len(constructs) for constructs in _construct_groups(screen.library)[1:]))
+    return turn * max(2, math.ceil(screen.spec.truth.cells_per_perturbation / turn))
+
+
 def _arm(screen: Screen, constructs: list[int], arm: int, n_cells: int) -> CellEffects:
     """Return the effects in the ensemble of one arm: its constructs in turn, their states drawn by chance."""
-    widest = max(len(screen.library.constructs[construct]) for construct in constructs)
-    guides = np.full((n_cells, widest), -1, np.int32)
-    for cell in range(n_cells):
-        carried = screen.library.constructs[constructs[cell % len(constructs)]]
-        guides[cell, : len(carried)] = carried
-    uniform = stream(screen.spec.seed, Purpose.TRUTH, arm).random(guides.shape)
-    return screen.library.effects(guides, uniform=uniform, transduced_at=screen.transduced_at)
+    carried = [screen.library.constructs[construct] for construct in constructs]
+    table = np.full((len(carried), max(map(len, carried))), NOTHING, np.int32)
+    for row, guides in enumerate(carried):
+        table[row, : len(guides)] = guides
+    every = table[np.arange(n_cells) % len(carried)]
+    uniform = stream(screen.spec.seed, Purpose.TRUTH, arm).random(every.shape)
+    return screen.library.effects(every, uniform=uniform, transduced_at=screen.transduced_at)

@@ -90,7 +90,7 @@ def make_example_tree(
                 "planned": ("cell", np.ones(n, dtype=bool)),
             }
         ),
-        "counts": xr.Dataset({"counts": (("cell", "gene"), counts)}, {"gene": genes}),
+        "counts": xr.Dataset({"umis": (("cell", "gene"), counts)}, {"gene": genes}),
         "truth/network": xr.Dataset(
             {
                 "regulator": ("edge", genes[[r for r, _ in edges]]),

@@ -39,7 +39,7 @@ def test_counts_and_labels_are_those_of_the_data_set(tree: xr.DataTree, path: Pa
         warnings.simplefilter("error")
         out = export_anndata(path, tmp_path / "x.h5ad")
         data = anndata.read_h5ad(out)
-    counts, cells = get_array(tree, "counts/counts").values, get_group(tree, "cells")
+    counts, cells = get_array(tree, "counts/umis").values, get_group(tree, "cells")
     assert data.X.format == "csr"
     assert data.X.dtype == np.int32
     assert data.X.indices.dtype == data.X.indptr.dtype

@@ -21,6 +21,7 @@ def make_library(**spec: object) -> GuideLibrary:
 
 
 LIBRARY = make_library()
+KNOCKOUTS = make_library(modality="knockout", efficacy={"mean": 0.5})
 
 
 def received(
@@ -76,9 +77,10 @@ def test_a_cell_receives_the_same_in_any_company_and_order(
     moi: float | None, cells: list[int], data: st.DataObject
 ) -> None:
     order = np.array(data.draw(st.permutations(range(len(cells)))))
-    together = columns(received(cells, moi=moi))
-    mixed = columns(received(np.array(cells)[order], moi=moi))
-    alone = columns(received(cells[:1], moi=moi))
+    library = KNOCKOUTS  # whose cells draw states as well
+    together = columns(received(cells, library=library, moi=moi))
+    mixed = columns(received(np.array(cells)[order], library=library, moi=moi))
+    alone = columns(received(cells[:1], library=library, moi=moi))
     for whole, permuted, single in zip(together, mixed, alone, strict=True):
         np.testing.assert_array_equal(whole[order], permuted)
         np.testing.assert_array_equal(whole[:1], single)

@@ -69,10 +69,10 @@ def example_simulate(spec: Any, path: Path, *, replicate: int, force: bool, **_:
     if replicate:
         draw = np.random.default_rng([spec.seed, replicate])
         label = np.array(tree["cells/perturbation"].values.tolist())
-        counts = tree["counts/counts"].values
+        counts = tree["counts/umis"].values
         mean = np.stack([counts[label == name].mean(axis=0) for name in label])
         new = draw.poisson(mean).astype(np.int32)
-        tree["counts"] = tree["counts"].to_dataset().assign(counts=(("cell", "gene"), new))
+        tree["counts"] = tree["counts"].to_dataset().assign(umis=(("cell", "gene"), new))
         tree["cells"] = tree["cells"].to_dataset().assign(n_umis=("cell", new.sum(axis=1, dtype=np.int64)))
     tree.attrs |= {"seed": spec.seed, "replicate": replicate, "name": spec.name}
     tree.attrs["versions"] = {**tree.attrs["versions"], "simcell": __version__}

@@ -213,7 +213,7 @@ def test_what_is_not_allowed_is_named(changes: dict[str, object], message: str) 
 
 def test_hopelessly_unstable_is_an_error_that_says_so() -> None:
     # the slowest mode of a positive loop with fold 1e300 cannot be tamed by a power of 1e-3
-    with pytest.raises(SpecError, match="cell.strength: .* is not weak enough for the wild type to be stable"):
+    with pytest.raises(SpecError, match=r"cell.strength: .* is not weak enough for the wild type to be stable"):
         make_model(make_network([(0, 0, 1)]), regulation="linear", fold=1e300, hill=1e4)
 
 

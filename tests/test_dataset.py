@@ -83,7 +83,7 @@ def test_a_data_set_is_read_back_identical_and_without_a_warning(
 
 
 def test_opening_leaves_the_arrays_on_disk(written: Path) -> None:
-    array = get_array(load(written), "counts/counts")
+    array = get_array(load(written), "counts/umis")
     assert not array.variable._in_memory
     assert "dask" not in type(array.variable._data).__module__
 
@@ -111,7 +111,7 @@ def test_random_counts_come_back_whatever_the_order_of_the_chunks(data: st.DataO
                 group = group.isel(keep) if "cell" in group.sizes else group
                 writer.write_group(name, group.assign(n_umis=("cell", writer.n_umis)) if name == "cells" else group)
         back = load(path, verify=True)
-        assert np.array_equal(get_array(back, "counts/counts").values, padded)
+        assert np.array_equal(get_array(back, "counts/umis").values, padded)
         assert np.array_equal(read_counts(back).toarray(), padded)
         cells = data.draw(st.integers(1, 50))
         blocks = dict(iter_counts(back, cells=cells))
@@ -120,7 +120,7 @@ def test_random_counts_come_back_whatever_the_order_of_the_chunks(data: st.DataO
 
 
 def test_threads_may_write_different_chunks(tree: xr.DataTree, tmp_path: Path) -> None:
-    counts = get_array(tree, "counts/counts").values
+    counts = get_array(tree, "counts/umis").values
     with start_writer(tree, tmp_path / "x.zarr", chunk=10) as writer, ThreadPoolExecutor(4) as pool:
         list(
             pool.map(
@@ -129,11 +129,11 @@ def test_threads_may_write_different_chunks(tree: xr.DataTree, tmp_path: Path) -
         )
         for name in REST:
             writer.write_group(name, get_group(tree, name))
-    assert np.array_equal(get_array(load(tmp_path / "x.zarr"), "counts/counts").values, counts)
+    assert np.array_equal(get_array(load(tmp_path / "x.zarr"), "counts/umis").values, counts)
 
 
 def test_blocks_and_masks_of_cells(tree: xr.DataTree, written: Path) -> None:
-    data, counts = load(written), get_array(tree, "counts/counts").values
+    data, counts = load(written), get_array(tree, "counts/umis").values
     assert chunk_cells(data) == 100
     mask = get_array(data, "cells/perturbation").values == "control"
     kept = read_counts(data, mask)
@@ -256,7 +256,7 @@ def test_another_version_and_an_unfinished_file(copy: Path) -> None:
         load(copy)
 
 
-@pytest.mark.parametrize("chunk", ["counts/counts/c/1/0", "cells/batch/c/0", "truth/response/log_profile/c/0/0/0"])
+@pytest.mark.parametrize("chunk", ["counts/umis/c/1/0", "cells/batch/c/0", "truth/response/log_profile/c/0/0/0"])
 def test_a_missing_or_empty_chunk_is_found_on_opening(copy: Path, chunk: str) -> None:
     (copy / chunk).write_bytes(b"")
     with pytest.raises(DataError, match=r"truncated: chunk .* is missing"):
@@ -280,11 +280,11 @@ def test_damaged_bytes_of_a_small_group_are_found_on_opening(copy: Path, chunk: 
 
 
 def test_damaged_counts_are_found_on_reading(copy: Path) -> None:
-    flip_byte(copy / "counts/counts/c/3/0")
-    with pytest.raises(DataError, match=r"damaged: chunk 3.0 of counts/counts"):
+    flip_byte(copy / "counts/umis/c/3/0")
+    with pytest.raises(DataError, match=r"damaged: chunk 3.0 of counts/umis"):
         load(copy, verify=True)
     data = load(copy)
-    with pytest.raises(DataError, match=r"copy.zarr: counts/counts of cells 300 to .* cannot be read: damaged"):
+    with pytest.raises(DataError, match=r"copy.zarr: counts/umis of cells 300 to .* cannot be read: damaged"):
         list(iter_counts(data, cells=100))
 
 
@@ -293,7 +293,7 @@ def test_damaged_counts_are_found_on_reading(copy: Path) -> None:
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError, OSError])
 def test_an_exception_leaves_nothing_behind(tree: xr.DataTree, tmp_path: Path, error: type[BaseException]) -> None:
-    counts = get_array(tree, "counts/counts").values
+    counts = get_array(tree, "counts/umis").values
     with pytest.raises(error), start_writer(tree, tmp_path / "x.zarr") as writer:
         writer.write_chunk(0, counts=counts[:100])
         raise error
@@ -321,7 +321,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_behind(
 
 
 def test_what_is_not_whole_is_not_published(tree: xr.DataTree, tmp_path: Path) -> None:
-    counts = get_array(tree, "counts/counts").values
+    counts = get_array(tree, "counts/umis").values
     n_cells = len(counts)
     with (
         pytest.raises(DataError, match=rf"{n_cells - 100} cells were not written, the first is cell 100"),
@@ -346,7 +346,7 @@ def test_what_is_not_whole_is_not_published(tree: xr.DataTree, tmp_path: Path) -
 
 
 def test_chunks_that_do_not_fit_are_refused(tree: xr.DataTree, tmp_path: Path) -> None:
-    counts = get_array(tree, "counts/counts").values
+    counts = get_array(tree, "counts/umis").values
     with pytest.raises(ZeroDivisionError), start_writer(tree, tmp_path / "x.zarr") as writer:
         for start, block, error, message in [
             (50, counts[50:150], ValueError, "start 50 is not the first cell of a chunk of 100"),
@@ -447,7 +447,7 @@ def test_a_second_run_on_the_same_path_is_refused(tree: xr.DataTree, tmp_path: P
 def test_closing_waits_for_threads_that_are_still_writing(
     tree: xr.DataTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    counts = get_array(tree, "counts/counts").values
+    counts = get_array(tree, "counts/umis").values
     begun, go_on = threading.Event(), threading.Event()
 
     class Slow:
@@ -460,7 +460,7 @@ def test_closing_waits_for_threads_that_are_still_writing(
         pytest.raises(ZeroDivisionError),
         start_writer(tree, tmp_path / "x.zarr") as writer,
     ):
-        monkeypatch.setitem(writer._arrays, "counts/counts", Slow())
+        monkeypatch.setitem(writer._arrays, "counts/umis", Slow())
         job = pool.submit(writer.write_chunk, 0, counts=counts[:100])
         begun.wait(10)
         threading.Timer(0.05, go_on.set).start()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from simcell.cell import CellModel
 from simcell.effects import CellEffects
+from simcell.errors import SpecError
 from simcell.network import Network
 from simcell.regulation import REGULATIONS
 from simcell.run import run_cells
@@ -73,7 +74,7 @@ def test_nothing_happens_before_the_start() -> None:
 
 @pytest.mark.parametrize("constant", [0.0, 5.0])
 def test_onset_is_nothing_then_exponential(constant: float) -> None:
-    """A gene without regulators has dy/dt = decay (mean m(t) - y), which has a closed form for m(t) = 1 - e (1-e^-s)."""
+    """A gene without regulators has dy/dt = decay (mean m(t) - y): a closed form where m(t) = 1 - e (1 - e^-s)."""
     model = make_model(make_network(CHAIN), half_life=3.0, doubling_time=None)
     d, hours, start, m = model.decay[0], 20.0, 4.0, 0.25
     found = solve(model, CellEffects.of(0, m, start=start, constant=constant), hours=hours).intensity[0, 0]
@@ -245,21 +246,19 @@ def test_distinct_rows_and_back() -> None:
 
 @pytest.mark.parametrize("engine", ["langevin", "ode"])
 @pytest.mark.parametrize(
-    "wrong",
+    ("field", "value"),
     [
-        CellEffects.of(6, 0.5, n_cells=5),
-        CellEffects.of(-2, 0.5, n_cells=5),
-        CellEffects.of(0, -0.5, n_cells=5),
-        CellEffects.of(0, math.nan, n_cells=5),
-        CellEffects.of(0, math.inf, n_cells=5),
-        CellEffects.of(0, 0.5, translation=-1.0, n_cells=5),
-        CellEffects.of(0, 0.5, start=math.nan, n_cells=5),
-        CellEffects.of(0, 0.5, constant=-1.0, n_cells=5),
+        ("gene", 6),
+        ("gene", -2),
+        ("transcription", -0.5),
+        ("transcription", math.nan),
+        ("transcription", math.inf),
+        ("translation", -1.0),
+        ("start", math.nan),
+        ("constant", -1.0),
     ],
-    ids=["gene", "negative gene", "negative", "nan", "inf", "translation", "start", "constant"],
 )
-def test_wrong_effects_are_refused(wrong: CellEffects, engine: str) -> None:
-    from simcell.errors import SpecError
-
-    with pytest.raises(SpecError, match=r"guides\."):
-        record(make_model(make_network(CHAIN)), wrong, engine=engine)
+def test_wrong_effects_are_refused(field: str, value: float, engine: str) -> None:
+    model = make_model(make_network(CHAIN))
+    with pytest.raises(SpecError, match=rf"guides\.{field}: {value} is not"):
+        record(model, CellEffects.of(**{"gene": 0, "transcription": 0.5, field: value}, n_cells=5), engine=engine)

@@ -48,7 +48,13 @@ def test_numbers_and_weights(
         combinations=pairs,
         singles=singles,
     )
-    n_targets = {"all": 8, "regulators": 4}[targets] if isinstance(targets, str) else 5 if isinstance(targets, dict) else len(targets)  # type: ignore[arg-type]
+    n_targets = (
+        {"all": 8, "regulators": 4}[targets]
+        if isinstance(targets, str)
+        else 5
+        if isinstance(targets, dict)
+        else len(targets)
+    )  # type: ignore[arg-type]
     n_sets = singles * n_targets + bool(pairs) * math.comb(n_targets, 2)
     assert len(made.names) == len(set(made.names)) == n_targets * each + non_targeting
     assert made.target.size == made.efficacy.size == len(made.names)
@@ -77,7 +83,9 @@ def test_every_construct_is_labelled_by_what_its_guides_target() -> None:
                 assert NETWORK.genes[made.target[guide]] == made.names[guide].rsplit("_g", 1)[0]
     assert made.perturbations == ("control", "A", "C", "A+C")
     # the k-th construct of a pair carries the k-th guide of both
-    pairs = [sorted(made.names[g] for g in c) for c, label in zip(made.constructs, made.labels, strict=True) if "+" in label]
+    pairs = [
+        sorted(made.names[g] for g in c) for c, label in zip(made.constructs, made.labels, strict=True) if "+" in label
+    ]
     assert pairs == [["A_g1", "C_g1"], ["A_g2", "C_g2"]]
 
 
@@ -220,7 +228,10 @@ def rows(effects: CellEffects) -> list[list[float]]:
 
 def test_effects_of_cells() -> None:
     made = library(
-        targets=["C"], guides_per_target=1, non_targeting=1, efficacy={"mean": 0.75},
+        targets=["C"],
+        guides_per_target=1,
+        non_targeting=1,
+        efficacy={"mean": 0.75},
         onset={"lag_hours": 3.0, "time_constant_hours": 5.0},
     )
     guides = np.array([[0, -1], [1, -1], [0, 1], [-1, -1]], np.int32)
@@ -232,7 +243,9 @@ def test_effects_of_cells() -> None:
 
 
 def test_alleles_are_drawn_by_the_uniforms_and_agree_with_the_states() -> None:
-    made = library(modality="knockout", targets=["A", "B"], guides_per_target=1, non_targeting=1, efficacy={"mean": 0.7})
+    made = library(
+        modality="knockout", targets=["A", "B"], guides_per_target=1, non_targeting=1, efficacy={"mean": 0.7}
+    )
     uniform = np.array([[0.05], [0.0901], [0.5], [0.52], [0.999]])
     effects = made.effects(np.zeros((5, 1), np.int32), uniform=uniform, transduced_at=0.0)
     states = made.states(0)

@@ -1,6 +1,8 @@
-"""Protocols: steps write the timeline in order; culture adds up, does not commute with transduction, and has a medium."""
+"""Protocols: steps write the timeline in order; culture adds up and does not commute with transduction; media act."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -71,7 +73,7 @@ def test_stretches_cover_the_segments_and_end_at_every_sample(hours: list[float]
     stretches = list(line.stretches())
     assert stretches[0][0].start == 0.0
     assert stretches[-1][0].end == whole.now
-    for (early, _), (late, _) in zip(stretches, stretches[1:], strict=False):
+    for (early, _), (late, _) in pairwise(stretches):
         assert early.end == late.start
         assert early.start < early.end
     assert tuple(stretch.end for stretch, measured in stretches if measured) == inside

@@ -57,10 +57,8 @@ def compiled(model: CellModel, levels: Array, dtype: type[np.floating]) -> NDArr
     circuit = model.circuit(dtype)
     level = levels.astype(dtype)
     power = (levels ** model.hill[:, None]).astype(dtype)
-    out, scratch = np.empty(level.shape, dtype), np.empty(level.shape[1], dtype)
-    out = np.empty((model.network.n_genes, level.shape[1]), dtype)
     for gene in range(out.shape[0]):
-        activity(gene, circuit, level, power, out[gene], scratch)
+        activity(gene, circuit, level, power, out[gene])
     return out
 
 
@@ -73,9 +71,7 @@ def test_activity_is_the_documented_formula(model: CellModel, seed: int) -> None
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-12), (np.float32, 2e-5)])
 @settings(max_examples=25)
 @given(models(), st.integers(0, 1000))
-def test_kernel_and_twin_agree(
-    dtype: type[np.floating], tolerance: float, model: CellModel, seed: int
-) -> None:
+def test_kernel_and_twin_agree(dtype: type[np.floating], tolerance: float, model: CellModel, seed: int) -> None:
     rng = np.random.default_rng(seed)
     levels = np.exp(1.5 * rng.standard_normal((model.hill.size, 5)))
     levels[:, 0], levels[:, 1] = 0.0, 1.0  # all inputs gone; all as in the wild type
@@ -180,6 +176,11 @@ def test_a_hub_target_of_many_regulators_is_calibrated_in_both_precisions(
     model = make_model(make_network([(r, n, int(signs[r])) for r in range(n)]), regulation=name, fold=6.0)
     found = compiled(model, np.ones((n, 1)), dtype)[:, 0]
     np.testing.assert_allclose(found, model.activity, rtol=1e-3)
+    # all of them gone, or all of them high, is far from the wild type, but no reason to lose the gene
+    for level in (0.0, 0.5, 30.0):
+        found = compiled(model, np.full((n, 1), level), dtype)[n, 0]
+        expected = activity_of(model, np.full(n, level))[n]
+        assert found == pytest.approx(expected, rel=5e-3, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -146,7 +146,7 @@ def test_expression_left_compares_shares_with_control() -> None:
     assert targets == [f"G{number:03d}" for number in range(8)]
     np.testing.assert_allclose(intended, 0.15)
     label = np.array(tree["cells/perturbation"].values.tolist())
-    counts = tree["counts/counts"].values
+    counts = tree["counts/umis"].values
     share = [counts[label == name][:, 3].sum() / counts[label == name].sum() for name in ("G003", "control")]
     assert measured[3] == pytest.approx(share[0] / share[1])
     assert (true < 0.5).all()

@@ -116,9 +116,9 @@ def test_the_test_side_gives_training_nothing_at_all() -> None:
     split = unseen_double(conditions(tree), seed=0)
     before = examine(tree, split)
     label = np.array(tree["cells/perturbation"].values.tolist())
-    counts = tree["counts/counts"].values.copy()
+    counts = tree["counts/umis"].values.copy()
     counts[np.isin(label, split.test)] = 7
-    tree["counts"] = tree["counts"].to_dataset().assign(counts=(("cell", "gene"), counts))
+    tree["counts"] = tree["counts"].to_dataset().assign(umis=(("cell", "gene"), counts))
     after = examine(tree, split)
     assert not set(before.training.conditions) & set(split.test)
     assert (before.training.counts != after.training.counts).nnz == 0
@@ -132,7 +132,7 @@ def test_questions_hold_pooled_counts_of_held_out_cells_and_the_truth() -> None:
     examination = examine(tree, unseen_single(conditions(tree), seed=1))
     question, first = examination.questions[0], examination.labels[0]
     label = np.array(tree["cells/perturbation"].values.tolist())
-    pooled = tree["counts/counts"].values[label == first].sum(axis=0)
+    pooled = tree["counts/umis"].values[label == first].sum(axis=0)
     np.testing.assert_allclose(question.measured.profile[0], log_profile(pooled))
     true = tree["truth/response"].to_dataset()["log_profile"].values[0]
     position = tree["truth/response/perturbation"].values.tolist().index(first)

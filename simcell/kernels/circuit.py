@@ -19,6 +19,7 @@ class Circuit(NamedTuple):
     pointer: NDArray[np.int32]  # (G+1,) edges pointer[g]..pointer[g+1] end at gene g
     source: NDArray[np.int32]  # (E,) input from which the edge comes
     affinity: NDArray[np.floating]  # (E,) (wild-type amount / half-response amount)^hill
+    offset: NDArray[np.floating]  # (E,) of a factor of the thermodynamic function, where no regulator is there
     strength: NDArray[np.floating]  # (E,) meaning depends on the regulation function
     basal: NDArray[np.floating]  # (G,) meaning depends on the regulation function
     ceiling: NDArray[np.floating]  # (G,) mean mRNA, in molecules per cell, at activity 1

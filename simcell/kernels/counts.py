@@ -17,13 +17,16 @@ from simcell.kernels.jit import helper, kernel
 from simcell.kernels.streams import uniforms
 
 INVERSION_BELOW = 10.0
+LARGEST_MEAN = 2.0**31 - 10.0 * 2.0**15.5
 
 
 @helper
 def poisson(mean, key, cell, gene):
-    """Return a Poisson count (int64) of a mean that is not negative."""
-    if mean <= 0.0:
+    """Return a Poisson count (int64) of a mean; -1 if that is not a number from 0 to 2^31 less ten deviations."""
+    if mean == 0.0:
         return 0
+    if not 0.0 < mean < LARGEST_MEAN:  # nor NaN
+        return -1
     if mean < INVERSION_BELOW:
         u, _ = uniforms(key, cell, gene, 0)
         chance = math.exp(-mean)
@@ -107,10 +110,16 @@ def _binomial_half(n, p, key, cell, gene):
 
 @kernel
 def draw_molecules(intensity, key, cells, out):
-    """Fill out (N, G) int32 with Poisson counts of intensities (N, G), for cells (N,) int64."""
+    """Fill out (N, G) int32 with Poisson counts of intensities (N, G), for cells (N,) int64.
+
+    Returns how many intensities were no number of molecules; their counts are -1.
+    """
+    failures = 0
     for i in range(intensity.shape[0]):
         for gene in range(intensity.shape[1]):
             out[i, gene] = poisson(np.float64(intensity[i, gene]), key, cells[i], gene)
+            failures += out[i, gene] < 0
+    return failures
 
 
 @kernel

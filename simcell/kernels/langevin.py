@@ -14,10 +14,13 @@ Source: Andersen, "Simple and efficient simulation of the Heston stochastic vola
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import float32, int32
+from numpy.typing import NDArray
 
-from simcell.kernels.effects import multiplier_at
+from simcell.kernels.effects import multiplier_over
 from simcell.kernels.elementary import log, normal, power_of, square_root, survival
 from simcell.kernels.jit import helper, kernel
 from simcell.kernels.regulation import activity
@@ -57,25 +60,87 @@ def quadratic_exponential(intensity, production, ceiling, remaining, burst, bits
         intensity[lane] = squared if ratio <= SWITCH else max(exponential, ZERO)
 
 
+class Workspace(NamedTuple):
+    """Arrays that a kernel needs while it works, for L lanes."""
+
+    remaining: NDArray[np.float32]  # (G,) of an intensity, after a step
+    remaining_level: NDArray[np.float32]  # (R,) of a level, after half a step
+    power: NDArray[np.float32]  # (I, L) level^hill
+    production: NDArray[np.float32]  # (L,)
+    scratch: NDArray[np.float32]  # (L,)
+    bits: NDArray[np.uint32]  # (4, L) random bits of four genes
+
+
 @helper
-def relax_levels(level, intensity, circuit, remaining, translation, time):
-    """Advance protein levels by half a step in which the mRNA stays as it is; `remaining` (R,) of them survive."""
-    entry = 0
+def relax_levels(level, intensity, circuit, work, translation, time, step):
+    """Advance protein levels by half a step in which the mRNA stays as it is."""
+    entry, made = 0, work.scratch
     for r in range(circuit.regulator.size):
-        gene, kept = circuit.regulator[r], remaining[r]
+        gene, kept = circuit.regulator[r], work.remaining_level[r]
         gain = (ONE - kept) / circuit.mean[r]
-        begin = entry
+        for lane in range(level.shape[1]):
+            made[lane] = intensity[gene, lane]
         while entry < translation.row.size and translation.row[entry] == r:
+            made[translation.lane[entry]] *= float32(multiplier_over(time, step, translation, entry))
             entry += 1
-        if begin == entry:
-            for lane in range(level.shape[1]):
-                level[r, lane] = kept * level[r, lane] + gain * intensity[gene, lane]
-            continue
-        made = intensity[gene].copy()
-        for i in range(begin, entry):
-            made[translation.lane[i]] *= float32(multiplier_at(time, translation, i))
         for lane in range(level.shape[1]):
             level[r, lane] = kept * level[r, lane] + gain * made[lane]
+
+
+@helper
+def advance_genes(intensity, level, expected, wake, circuit, work, transcription, key, cells, draw, start, step):
+    """Advance the intensities of all genes that are awake by one step that begins at `start`; levels stay."""
+    entry, filled = 0, -1
+    for gene in range(intensity.shape[0]):
+        if wake[gene] > start:
+            continue
+        if gene // 4 != filled:
+            filled = gene // 4
+            fill_bits(work.bits, key, cells, draw, filled)
+        activity(gene, circuit, level, work.power, work.production)
+        while entry < transcription.row.size and transcription.row[entry] < gene:
+            entry += 1
+        while entry < transcription.row.size and transcription.row[entry] == gene:
+            work.production[transcription.lane[entry]] *= float32(multiplier_over(start, step, transcription, entry))
+            entry += 1
+        ceiling, remaining = circuit.ceiling[gene], work.remaining[gene]
+        if wake[gene] > -np.inf:
+            wake[gene] = -np.inf
+            for lane in range(intensity.shape[1]):
+                intensity[gene, lane] = work.production[lane] * ceiling
+            if expected.shape[0] > 0:
+                for lane in range(intensity.shape[1]):
+                    expected[gene, lane] = intensity[gene, lane]
+        if expected.shape[0] > 0:
+            gain = ceiling * (ONE - remaining)
+            for lane in range(intensity.shape[1]):
+                expected[gene, lane] = remaining * expected[gene, lane] + gain * work.production[lane]
+        bits = work.bits[gene % 4]
+        quadratic_exponential(intensity[gene], work.production, ceiling, remaining, circuit.burst[gene], bits)
+
+
+@helper
+def raise_levels(power, level, circuit, first, last):
+    """Set rows first..last of power to level^hill."""
+    for source in range(first, last):
+        hill = circuit.hill[source]
+        for lane in range(level.shape[1]):
+            power[source, lane] = power_of(level[source, lane], hill)
+
+
+@helper
+def advance(
+    intensity, level, expected, wake, circuit, work, transcription, translation, key, cells, time, step, n_steps, draw
+):
+    """Advance a block by n_steps, each symmetrical: half a step of proteins, one of intensities, half of proteins."""
+    n_regulators = circuit.regulator.size
+    raise_levels(work.power, level, circuit, n_regulators, level.shape[0])
+    for k in range(n_steps):
+        start = time + k * step
+        relax_levels(level, intensity, circuit, work, translation, start, step)
+        raise_levels(work.power, level, circuit, 0, n_regulators)
+        advance_genes(intensity, level, expected, wake, circuit, work, transcription, key, cells, draw + k, start, step)
+        relax_levels(level, intensity, circuit, work, translation, start, step)
 
 
 @kernel
@@ -95,46 +160,28 @@ def langevin_steps(
         transcription, translation: `Effects` by gene and by regulator.
         key: (2,) uint32. cells: (L,) int64, the number of each lane's cell. time, step: hours.
     """
-    n_genes, lanes = intensity.shape
-    n_regulators = circuit.regulator.size
-    remaining = np.exp(-circuit.decay.astype(np.float64) * step).astype(np.float32)
-    remaining_level = np.exp(-circuit.protein_decay.astype(np.float64) * (0.5 * step)).astype(np.float32)
-    power = np.empty_like(level)
-    production, scratch = np.empty(lanes, np.float32), np.empty(lanes, np.float32)
-    bits = np.empty((4, lanes), np.uint32)
-    for source in range(level.shape[0]):
-        for lane in range(lanes):
-            power[source, lane] = power_of(level[source, lane], circuit.hill[source])
-    for k in range(n_steps):
-        middle = time + (k + 0.5) * step
-        relax_levels(level, intensity, circuit, remaining_level, translation, middle)
-        for r in range(n_regulators):
-            for lane in range(lanes):
-                power[r, lane] = power_of(level[r, lane], circuit.hill[r])
-        entry, filled = 0, -1
-        for gene in range(n_genes):
-            if wake[gene] > time + k * step:
-                continue
-            if gene // 4 != filled:
-                filled = gene // 4
-                fill_bits(bits, key, cells, first_draw + k, filled)
-            activity(gene, circuit, level, power, production, scratch)
-            while entry < transcription.row.size and transcription.row[entry] < gene:
-                entry += 1
-            while entry < transcription.row.size and transcription.row[entry] == gene:
-                production[transcription.lane[entry]] *= float32(multiplier_at(middle, transcription, entry))
-                entry += 1
-            if wake[gene] > -np.inf:
-                wake[gene] = -np.inf
-                for lane in range(lanes):
-                    intensity[gene, lane] = production[lane] * circuit.ceiling[gene]
-                if expected.shape[0] > 0:
-                    expected[gene] = intensity[gene]
-            if expected.shape[0] > 0:
-                gain = circuit.ceiling[gene] * (ONE - remaining[gene])
-                for lane in range(lanes):
-                    expected[gene, lane] = remaining[gene] * expected[gene, lane] + gain * production[lane]
-            quadratic_exponential(
-                intensity[gene], production, circuit.ceiling[gene], remaining[gene], circuit.burst[gene], bits[gene % 4]
-            )
-        relax_levels(level, intensity, circuit, remaining_level, translation, middle)
+    lanes = intensity.shape[1]
+    work = Workspace(
+        np.exp(-circuit.decay.astype(np.float64) * step).astype(np.float32),
+        np.exp(-circuit.protein_decay.astype(np.float64) * (0.5 * step)).astype(np.float32),
+        np.empty_like(level),
+        np.empty(lanes, np.float32),
+        np.empty(lanes, np.float32),
+        np.empty((4, lanes), np.uint32),
+    )
+    advance(
+        intensity,
+        level,
+        expected,
+        wake,
+        circuit,
+        work,
+        transcription,
+        translation,
+        key,
+        cells,
+        time,
+        step,
+        n_steps,
+        first_draw,
+    )

@@ -37,10 +37,10 @@ SUCCESS, NOT_FINITE, TOO_MANY_STEPS = 0, 1, 2
 
 
 @helper
-def slope(time, state, out, circuit, transcription, translation, level, power, value, scratch):
+def slope(time, state, out, circuit, transcription, translation, level, power, value):
     """Set out (G+R, L) to the slope at a state (G+R, L) at times (L,).
 
-    level, power (I, L), of which the rows of signals are set, and value, scratch (L,) are work space.
+    level, power (I, L), of which the rows of signals are set, and value (L,) are work space.
     """
     n_genes, lanes = circuit.basal.size, time.size
     for r in range(circuit.regulator.size):
@@ -49,7 +49,7 @@ def slope(time, state, out, circuit, transcription, translation, level, power, v
             power[r, lane] = power_of(level[r, lane], circuit.hill[r])
     entry = 0
     for gene in range(n_genes):
-        activity(gene, circuit, level, power, value, scratch)
+        activity(gene, circuit, level, power, value)
         while entry < transcription.row.size and transcription.row[entry] == gene:
             lane = transcription.lane[entry]
             value[lane] *= multiplier_at(time[lane], transcription, entry)
@@ -96,13 +96,13 @@ def ode_solve(state, level, circuit, transcription, translation, start, hours, t
     for source in range(circuit.regulator.size, level.shape[0]):
         for lane in range(lanes):
             power[source, lane] = power_of(level[source, lane], circuit.hill[source])
-    value, scratch = np.empty(lanes), np.empty(lanes)
+    value = np.empty(lanes)
     slopes, trial, error = np.empty((7, size, lanes)), np.empty((size, lanes)), np.empty((size, lanes))
     end = start + hours
     time, now, worst = np.full(lanes, start), np.empty(lanes), np.empty(lanes)
     wish, step = np.full(lanes, min(hours, 0.1)), np.empty(lanes)
     status[:] = TOO_MANY_STEPS
-    slope(time, state, slopes[0], circuit, transcription, translation, level, power, value, scratch)
+    slope(time, state, slopes[0], circuit, transcription, translation, level, power, value)
     for _ in range(max_steps):
         running = False
         for lane in range(lanes):
@@ -120,15 +120,15 @@ def ode_solve(state, level, circuit, transcription, translation, start, hours, t
                     trial[i, lane] = state[i, lane] + step[lane] * trial[i, lane]
             for lane in range(lanes):
                 now[lane] = time[lane] + NODES[stage] * step[lane]
-            slope(now, trial, slopes[stage], circuit, transcription, translation, level, power, value, scratch)
+            slope(now, trial, slopes[stage], circuit, transcription, translation, level, power, value)
         _combine(error, slopes, ERROR, 7)
         worst[:] = 0.0
         for i in range(size):
             for lane in range(lanes):
                 scale = tolerance * (1e-3 + max(abs(state[i, lane]), abs(trial[i, lane])))
-                # written so that a NaN stays
                 ratio = abs(step[lane] * error[i, lane]) / scale
-                worst[lane] = worst[lane] if worst[lane] >= ratio else ratio
+                if ratio > worst[lane] or ratio != ratio:  # a NaN is kept, since nothing is greater than it
+                    worst[lane] = ratio
         for lane in range(lanes):
             if step[lane] == 0.0:
                 continue
@@ -156,5 +156,5 @@ def steady_slope(state, level, circuit, transcription, translation, out):
         for lane in range(level.shape[1]):
             power[source, lane] = power_of(level[source, lane], circuit.hill[source])
     lanes = state.shape[1]
-    value, scratch = np.empty(lanes), np.empty(lanes)
-    slope(np.full(lanes, np.inf), state, out, circuit, transcription, translation, level, power, value, scratch)
+    value = np.empty(lanes)
+    slope(np.full(lanes, np.inf), state, out, circuit, transcription, translation, level, power, value)

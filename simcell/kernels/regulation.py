@@ -10,41 +10,57 @@ from simcell.kernels.elementary import exp_of
 from simcell.kernels.jit import helper
 
 THERMODYNAMIC, HILL_SUM, LOGISTIC, LINEAR = 0, 1, 2, 3
+LARGEST = 1e12  # a promoter is as good as full, and the square of this is still a float32
 ACTIVITY_CODES = {"thermodynamic": THERMODYNAMIC, "hill_sum": HILL_SUM, "logistic": LOGISTIC, "linear": LINEAR}
 
 
 @helper
-def _thermodynamic(gene, circuit, power, out, scratch):
-    """Set out to o/(1 + o), o = basal * prod (1 + w x)/(1 + x): Bintu et al. 2005."""
-    one = circuit.basal.dtype.type(1)
+def _thermodynamic(gene, circuit, power, out):
+    """Set out to o/(1 + o), o = basal * prod (offset + strength x)/(1 + x): Bintu et al. 2005.
+
+    Edges are taken in pairs, which halves the divisions; each factor is 1 in the wild type, so that no product of many
+    overflows.
+    """
+    one, largest = circuit.basal.dtype.type(1), circuit.basal.dtype.type(LARGEST)
     for lane in range(out.size):
         out[lane] = circuit.basal[gene]
-        scratch[lane] = one
-    for edge in range(circuit.pointer[gene], circuit.pointer[gene + 1]):
-        strength, affinity, source = circuit.strength[edge], circuit.affinity[edge], circuit.source[edge]
+    edge, last = circuit.pointer[gene], circuit.pointer[gene + 1]
+    while edge + 1 < last:
+        a, b, k, s = circuit.offset[edge], circuit.strength[edge], circuit.affinity[edge], circuit.source[edge]
+        c, d, m, t = (
+            circuit.offset[edge + 1],
+            circuit.strength[edge + 1],
+            circuit.affinity[edge + 1],
+            circuit.source[edge + 1],
+        )
         for lane in range(out.size):
-            x = affinity * power[source, lane]
-            out[lane] *= one + strength * x
-            scratch[lane] *= one + x
+            x, y = min(k * power[s, lane], largest), min(m * power[t, lane], largest)
+            out[lane] *= ((a + b * x) * (c + d * y)) / ((one + x) * (one + y))
+        edge += 2
+    if edge < last:
+        a, b, k, s = circuit.offset[edge], circuit.strength[edge], circuit.affinity[edge], circuit.source[edge]
+        for lane in range(out.size):
+            x = min(k * power[s, lane], largest)
+            out[lane] *= (a + b * x) / (one + x)
     for lane in range(out.size):
-        out[lane] = out[lane] / (scratch[lane] + out[lane])
+        out[lane] = out[lane] / (one + out[lane])
 
 
 @helper
 def _hill_sum(gene, circuit, power, out):
     """Set out to basal + sum of k x/(1 + x) over activators (k > 0) and |k|/(1 + x) over repressors (k < 0)."""
-    one = circuit.basal.dtype.type(1)
+    one, largest = circuit.basal.dtype.type(1), circuit.basal.dtype.type(LARGEST)
     for lane in range(out.size):
         out[lane] = circuit.basal[gene]
     for edge in range(circuit.pointer[gene], circuit.pointer[gene + 1]):
         strength, affinity, source = circuit.strength[edge], circuit.affinity[edge], circuit.source[edge]
         if strength > 0:
             for lane in range(out.size):
-                x = affinity * power[source, lane]
+                x = min(affinity * power[source, lane], largest)
                 out[lane] += strength * (x / (one + x))
         else:
             for lane in range(out.size):
-                x = affinity * power[source, lane]
+                x = min(affinity * power[source, lane], largest)
                 out[lane] -= strength / (one + x)
 
 
@@ -60,12 +76,12 @@ def _linear_sum(gene, circuit, level, out):
 
 
 @helper
-def activity(gene, circuit, level, power, out, scratch):
+def activity(gene, circuit, level, power, out):
     """Set out (L,) to the promoter activity of a gene, given levels (I, L) and power = level^hill (I, L)."""
     one = circuit.basal.dtype.type(1)
     zero = circuit.basal.dtype.type(0)
     if circuit.regulation == THERMODYNAMIC:
-        _thermodynamic(gene, circuit, power, out, scratch)
+        _thermodynamic(gene, circuit, power, out)
     elif circuit.regulation == HILL_SUM:
         _hill_sum(gene, circuit, power, out)
     elif circuit.regulation == LOGISTIC:

@@ -66,14 +66,15 @@ def fill_bits(out, key, cells, draw, block):
 
 @helper
 def uniforms(key, cell, gene, draw):
-    """Return two independent float64 in (0, 1), 53 bits each, for one draw of one gene of one cell."""
+    """Return two independent float64 in (0, 1), 52 bits each, for one draw of one gene of one cell."""
     cell = uint64(cell)
     r0, r1, r2, r3 = philox(
         uint32(draw), uint32(gene), uint32(cell & LOW), uint32(cell >> WORD), uint32(key[0]), uint32(key[1])
     )
-    high = (uint64(r0) << uint64(21)) ^ (uint64(r1) >> uint64(11))
-    low = (uint64(r2) << uint64(21)) ^ (uint64(r3) >> uint64(11))
-    return (np.float64(high) + 0.5) * 2.0**-53, (np.float64(low) + 0.5) * 2.0**-53
+    # 52 bits and one half more: 53 could round up to 1
+    high = (uint64(r0) << uint64(20)) ^ (uint64(r1) >> uint64(12))
+    low = (uint64(r2) << uint64(20)) ^ (uint64(r3) >> uint64(12))
+    return (np.float64(high) + 0.5) * 2.0**-52, (np.float64(low) + 0.5) * 2.0**-52
 
 
 @kernel

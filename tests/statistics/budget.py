@@ -64,7 +64,7 @@ SHARES: dict[str, Share] = {
     "null alleles": Share(runs=1),
     "guide efficacy": Share(runs=1),
     # test_ensemble.py
-    "ensemble error honest": Share(runs=2, slots=2),
+    "ensemble error honest": Share(runs=3, slots=2),
     "ensemble mean": Share(runs=1, slots=2),
 }
 

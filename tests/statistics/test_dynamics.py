@@ -82,9 +82,7 @@ def lone_regulators(**changes: Any) -> CellModel:
 
 
 def check_protein_noise(level_of: NDArray[np.float64], model: CellModel) -> None:
-    expected = theory.protein_noise(
-        mean=model.mean, burst=BURST, decay=model.decay, protein_decay=model.protein_decay
-    )
+    expected = theory.protein_noise(mean=model.mean, burst=BURST, decay=model.decay, protein_decay=model.protein_decay)
     limit = level("protein noise") / 2.0
     assert_mean(level_of, 1.0, limit, what="protein level", variance=expected)
     assert_variance(level_of, expected, limit, what="protein level", allowed=SPLITTING_ERROR * expected)
@@ -124,9 +122,7 @@ def linear_world(**changes: Any) -> CellModel:
 def linear_sample(model: CellModel, n_cells: int, **guides: Any) -> NDArray[np.float64]:
     """Return mRNA, then protein, over wild-type means, (N, 2R)."""
     effects = CellEffects.of(n_cells=n_cells, **guides) if guides else None
-    data = run_cells(
-        model, times=[24.0], n_cells=n_cells, guides=effects, burn_in_hours=150.0, step_hours=0.5, seed=33
-    )
+    data = run_cells(model, times=[24.0], n_cells=n_cells, guides=effects, burn_in_hours=150.0, step_hours=0.5, seed=33)
     mrna, protein = data["intensity"].values[0] / model.mean, data["protein"].values[0] / model.protein_mean
     return np.concatenate([mrna, protein], axis=1).astype(np.float64)
 
