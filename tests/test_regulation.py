@@ -58,6 +58,7 @@ def compiled(model: CellModel, levels: Array, dtype: type[np.floating]) -> NDArr
     level = levels.astype(dtype)
     power = (levels ** model.hill[:, None]).astype(dtype)
     for gene in range(out.shape[0]):
+    out = np.empty((model.network.n_genes, level.shape[1]), dtype)
         activity(gene, circuit, level, power, out[gene])
     return out
 
