@@ -57,8 +57,8 @@ def compiled(model: CellModel, levels: Array, dtype: type[np.floating]) -> NDArr
     circuit = model.circuit(dtype)
     level = levels.astype(dtype)
     power = (levels ** model.hill[:, None]).astype(dtype)
-    for gene in range(out.shape[0]):
     out = np.empty((model.network.n_genes, level.shape[1]), dtype)
+    for gene in range(out.shape[0]):
         activity(gene, circuit, level, power, out[gene])
     return out
 
