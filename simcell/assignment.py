@@ -22,11 +22,11 @@ NEGLIGIBLE = 1e-9  # chance of more constructs than are kept for any cell
 
 @dataclass(frozen=True, eq=False)
 class Assignment:
-    """Constructs of cells; K is the largest number of constructs, guides are up to as many as those constructs carry.
+    """Constructs of cells; K is the largest number of constructs, M that of the guides which these can carry.
 
     Attributes:
-        construct: (N, K) constructs of each cell, -1 where it has fewer.
-        guides: (N, M) guides of each cell, -1 where it has fewer.
+        construct: (N, K) constructs of each cell, perhaps the same one twice, -1 where it has fewer.
+        guides: (N, M) different guides of each cell, -1 where it has fewer.
         effects: what they do.
     """
 
@@ -72,4 +72,7 @@ def _guides(library: GuideLibrary, construct: NDArray[np.int32]) -> NDArray[np.i
     table = np.full((len(library.constructs) + 1, widest), NONE, np.int32)  # the last row is that of "no construct"
     for number, guides in enumerate(library.constructs):
         table[number, : len(guides)] = guides
-    return table[construct].reshape(construct.shape[0], -1)
+    guides: NDArray[np.int32] = np.reshape(table[construct], (construct.shape[0], -1))
+    for slot in range(1, guides.shape[1]):  # a guide that a cell received twice acts once
+        guides[(guides[:, :slot] == guides[:, slot : slot + 1]).any(axis=1), slot] = NONE
+    return guides

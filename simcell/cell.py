@@ -145,10 +145,10 @@ class CellModel:
                 raise SpecError("medium", name, f"a signal of this model{nearest(name, self.signals)}")
         return np.array([float(medium.get(name, 0.0)) for name in self.signals])
 
-    def drift(self) -> tuple[Array, Array]:
-        """Return the time derivative of mRNA (G,) and protein levels (R,) at the wild type; 0 if calibrated."""
+    def drift(self) -> Array:
+        """Return the time derivative (G,) of mRNA at the wild type, molecules per hour; 0 if calibrated."""
         active = self.regulation.activity(self.basal, self.strength, self.edges, self.reference_levels)
-        return self.decay * (self.ceiling * active - self.mean), np.zeros(self.network.n_regulators)
+        return self.decay * (self.ceiling * active - self.mean)
 
     def jacobian(self, levels: Array | None = None) -> Array:
         """Return the Jacobian (2R, 2R) of the regulators' mRNA (over its wild-type mean) and protein levels.
@@ -158,14 +158,15 @@ class CellModel:
         Args:
             levels: (R+S,) levels of the inputs; the wild type by default.
         """
-        levels = self.reference_levels if levels is None else levels
+        # a slope by the logarithm is 0 where there is nothing, so that one by the level needs a little of it
+        levels = np.maximum(self.reference_levels if levels is None else levels, 1e-9)
         regulators, n = self.network.regulators, self.network.n_regulators
         slope = self.regulation.slope(self.basal, self.strength, self.edges, levels)
         row = np.full(self.network.n_genes, -1)
         row[regulators] = np.arange(n)
         kept = (self.edges.source < n) & (row[self.edges.target] >= 0)
         source, target = self.edges.source[kept], self.edges.target[kept]
-        gain = (self.decay / self.activity)[target] * slope[kept] / np.maximum(levels[source], 1e-300)
+        gain = (self.decay / self.activity)[target] * slope[kept] / levels[source]
         out = np.zeros((2 * n, 2 * n))
         out[row[target], n + source] = gain
         out[np.arange(n), np.arange(n)] = -self.decay[regulators]

@@ -121,8 +121,10 @@ def draw_library(network: Network, spec: LibrarySpec | None = None, *, seed: int
     mean = modality.efficacy if spec.efficacy is None else spec.efficacy.mean
     concentration = modality.concentration if spec.efficacy is None else spec.efficacy.concentration
     combinations = [_combine(network, targets, number, one, seed) for number, one in enumerate(spec.combinations)]
-    # a gene that is only named in a combination needs guides as well
-    guided = sorted({*targets, *(gene for each in combinations for genes in each for gene in genes)})
+    sets: list[tuple[int, ...]] = [(gene,) for gene in targets] if spec.singles else []
+    # two entries may name the same combination; it is made once
+    sets += list(dict.fromkeys(genes for one in combinations for genes in one))
+    guided = sorted({gene for genes in sets for gene in genes})
     each = spec.guides_per_target
     target = np.concatenate([np.repeat(guided, each), np.full(spec.non_targeting, NON_TARGETING)]).astype(np.int32)
     names = [f"{network.genes[gene]}_g{number + 1}" for gene in guided for number in range(each)]
@@ -135,9 +137,6 @@ def draw_library(network: Network, spec: LibrarySpec | None = None, *, seed: int
         generator = stream(seed, Purpose.GUIDES, 1)
         efficacy[:n_targeting] = generator.beta(mean * concentration, (1.0 - mean) * concentration, n_targeting)
     first = {gene: number * each for number, gene in enumerate(guided)}
-    sets: list[tuple[int, ...]] = [(gene,) for gene in targets] if spec.singles else []
-    # two entries may name the same combination; it is made once
-    sets += list(dict.fromkeys(genes for one in combinations for genes in one))
     # the k-th construct of a combination carries the k-th guide of every gene in it
     constructs = [tuple(first[gene] + number for gene in genes) for genes in sets for number in range(each)]
     constructs += [(guide,) for guide in range(n_targeting, target.size)]

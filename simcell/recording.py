@@ -57,7 +57,8 @@ def truth_groups(
     network = screen.model.network
     response = true_response(screen, n_threads=n_threads, progress=progress)
     by_gene = ("time", "perturbation", "gene")
-    alone = (assignment.construct >= 0).sum(axis=1) == 1
+    first = assignment.construct[:, :1]
+    alone = ((assignment.construct == first) | (assignment.construct < 0)).all(axis=1)
     return {
         "network": _network(network, screen.model),
         "kinetics": _kinetics(network, screen.model),

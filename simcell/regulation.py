@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from simcell.kernels.regulation import ACTIVITY_CODES
 
@@ -159,7 +160,7 @@ def _logistic_calibrate(wanted: Array, sign: Array, fold: Array, edges: Edges, l
 
 
 def _logistic_activity(basal: Array, strength: Array, edges: Edges, levels: Array) -> Array:
-    return 1.0 / (1.0 + np.exp(-(basal + edges.sum(strength * edges.level(levels)))))
+    return expit(basal + edges.sum(strength * edges.level(levels)))
 
 
 def _logistic_slope(basal: Array, strength: Array, edges: Edges, levels: Array) -> Array:

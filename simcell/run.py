@@ -100,7 +100,7 @@ def course(
         burn_in_hours: time before the protocol; by default 3 lifetimes of the slowest mode of the wild type.
 
     Raises:
-        SpecError: an unknown engine, or a wild type that is not stable where the burn-in is left to us.
+        SpecError: an unknown engine, a step or a burn-in that is no time.
     """
     if engine not in ENGINES:
         raise SpecError("engine", engine, f"one of {', '.join(ENGINES)}{nearest(engine, ENGINES)}")
@@ -169,7 +169,9 @@ def run_cells(
     Args:
         engine: one of `ENGINES`.
         times: hours after the start at which to record, increasing, >= 0. At time 0 cells are wild type.
-        n_cells: number of independent cells; cell i has the same noise in every call with the same seed.
+        n_cells: number of independent cells; cell i has the same noise in every call with the same seed. (A gene that
+            regulates nothing is simulated from ten of its lifetimes before the first time; its first value, and so the
+            last bits of later ones, depend on that.)
         guides: perturbation of each cell (n_cells rows), from `CellEffects.of` or a library; none by default.
         medium: signal levels from time 0 on; the reference by default.
         seed: root seed. step_hours: longest step of the stochastic engine.

@@ -169,7 +169,7 @@ def test_cells_with_several_constructs(tmp_path: Path) -> None:
         guides = values(tree, "cells/guides")[cell].split(";")
         label = values(tree, "cells/perturbation")[cell]
         assert label == perturbation_label({target[g] for g in guides} - {""})
-        assert planned[cell] == (tuple(sorted(guides)) in planned_sets)  # one construct twice is not planned
+        assert planned[cell] == (tuple(sorted(guides)) in planned_sets)
         if construct[cell] >= 0:
             assert planned[cell]
             assert {library.names[g] for g in library.constructs[construct[cell]]} == set(guides)

@@ -140,7 +140,7 @@ def screens(draw: st.DrawFn) -> dict[str, Any]:
         "library": draw(libraries()),
         "protocol": [
             *draw(st.lists(culture, max_size=2)),
-            {"step": "transduce", "moi": draw(st.none() | positive)},
+            {"step": "transduce", "moi": draw(st.none() | st.floats(1e-6, 100.0))},
             *draw(st.lists(culture, max_size=2)),
             {"step": "harvest"},
         ],

@@ -22,6 +22,7 @@ def _thermodynamic(gene, circuit, power, out):
     overflows.
     """
     one, largest = circuit.basal.dtype.type(1), circuit.basal.dtype.type(LARGEST)
+    huge = largest * largest
     for lane in range(out.size):
         out[lane] = circuit.basal[gene]
     edge, last = circuit.pointer[gene], circuit.pointer[gene + 1]
@@ -35,13 +36,13 @@ def _thermodynamic(gene, circuit, power, out):
         )
         for lane in range(out.size):
             x, y = min(k * power[s, lane], largest), min(m * power[t, lane], largest)
-            out[lane] *= ((a + b * x) * (c + d * y)) / ((one + x) * (one + y))
+            out[lane] = min(out[lane] * (((a + b * x) * (c + d * y)) / ((one + x) * (one + y))), huge)
         edge += 2
     if edge < last:
         a, b, k, s = circuit.offset[edge], circuit.strength[edge], circuit.affinity[edge], circuit.source[edge]
         for lane in range(out.size):
             x = min(k * power[s, lane], largest)
-            out[lane] *= (a + b * x) / (one + x)
+            out[lane] = min(out[lane] * ((a + b * x) / (one + x)), huge)
     for lane in range(out.size):
         out[lane] = out[lane] / (one + out[lane])
 

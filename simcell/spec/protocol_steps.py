@@ -13,7 +13,7 @@ class TransduceStep(SpecModel):
     """Bring the constructs of the library into the cells."""
 
     step: Literal["transduce"]
-    moi: Positive | None = Field(
+    moi: Annotated[Positive, Field(le=100)] | None = Field(
         None, description="multiplicity of infection: mean number of constructs per cell; null: exactly one each"
     )
 
