@@ -70,9 +70,9 @@ def _guides(library: GuideLibrary, construct: NDArray[np.int32]) -> NDArray[np.i
     """Return the guides (N, M) of constructs (N, K), -1 where there are fewer."""
     widest = max(len(guides) for guides in library.constructs)
     table = np.full((len(library.constructs) + 1, widest), NONE, np.int32)  # the last row is that of "no construct"
-    for number, guides in enumerate(library.constructs):
-        table[number, : len(guides)] = guides
-    guides: NDArray[np.int32] = np.reshape(table[construct], (construct.shape[0], -1))
+    for number, carried in enumerate(library.constructs):
+        table[number, : len(carried)] = carried
+    guides = table[construct].reshape(construct.shape[0], -1)
     for slot in range(1, guides.shape[1]):  # a guide that a cell received twice acts once
         guides[(guides[:, :slot] == guides[:, slot : slot + 1]).any(axis=1), slot] = NONE
     return guides
