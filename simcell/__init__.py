@@ -16,7 +16,8 @@ from simcell._version import __version__
 
 if TYPE_CHECKING:
     from simcell.anndata_export import export_anndata
-    from simcell.cell import CellModel, calibrate
+    from simcell.calibration import calibrate
+    from simcell.cell import CellModel
     from simcell.dataset import load
     from simcell.draw import draw_cell_model
     from simcell.edge_lists import read_edge_list, write_edge_list
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 _HOME = {
     "export_anndata": "anndata_export",
     "CellModel": "cell",
-    "calibrate": "cell",
+    "calibrate": "calibration",
     "load": "dataset",
     "draw_cell_model": "draw",
     "read_edge_list": "edge_lists",

@@ -32,7 +32,7 @@ class State:
 
     Attributes:
         intensity: (G, L) latent mRNA, molecules per cell. level: (R+S, L) of regulators' proteins and signals.
-        expected: (G, L) mean of intensity given the levels' history, or (0, L) if it is not kept.
+        expected: (G, L) mean of intensity given its promoter's history, or (0, L) if it is not kept.
         wake: (G,) hours before which a gene need not be simulated; -inf for one that is simulated.
         draws: how many steps have drawn random numbers so far.
     """

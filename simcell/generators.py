@@ -11,8 +11,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from simcell.circuits import cascade, feed_forward_loop, repressilator, toggle_switch
 from simcell.errors import SpecError
-from simcell.network import ACTIVATES, REPRESSES, Network
+from simcell.network import ACTIVATES, REPRESSES, Network, numbered_genes
 from simcell.random import Purpose, stream
 
 _FOUNDERS = 3
@@ -246,34 +247,7 @@ def _assemble(
         placed = np.empty(genes, dtype=np.int32)
         placed[place] = group
     ends = place[edges].astype(np.int32)
-    return Network(_names(genes), ends[:, 0], ends[:, 1], sign.astype(np.int8), group=placed)
-
-
-def cascade(length: int = 3, *, activating: bool = True, seed: int = 0) -> Network:
-    """A chain G1 -> G2 -> ... of `length` (at least 2) genes, each activating (or repressing) the next."""
-    _check_integer("length", length, low=2)
-    sign = ACTIVATES if activating else REPRESSES
-    return _circuit(length, [(i, i + 1, sign) for i in range(length - 1)])
-
-
-def feed_forward_loop(*, coherent: bool = True, seed: int = 0) -> Network:
-    """G1 acts on G3 directly and through G2: the type-1 loop of Mangan & Alon (PNAS 2003, doi 10.1073/pnas.2133841100).
-
-    Args:
-        coherent: G2 activates G3, as G1 does; otherwise it represses it.
-        seed: accepted by every generator; nothing here is random.
-    """
-    return _circuit(3, [(0, 1, ACTIVATES), (0, 2, ACTIVATES), (1, 2, ACTIVATES if coherent else REPRESSES)])
-
-
-def toggle_switch(*, seed: int = 0) -> Network:
-    """Two genes that repress each other (Gardner, Cantor & Collins, Nature 2000, doi 10.1038/35002131)."""
-    return _circuit(2, [(0, 1, REPRESSES), (1, 0, REPRESSES)])
-
-
-def repressilator(*, seed: int = 0) -> Network:
-    """A ring of three genes, each repressing the next (Elowitz & Leibler, Nature 2000, doi 10.1038/35002125)."""
-    return _circuit(3, [(i, (i + 1) % 3, REPRESSES) for i in range(3)])
+    return Network(numbered_genes(genes), ends[:, 0], ends[:, 1], sign.astype(np.int8), group=placed)
 
 
 GENERATORS: dict[str, Callable[..., Network]] = {
@@ -284,16 +258,6 @@ GENERATORS: dict[str, Callable[..., Network]] = {
     "toggle-switch": toggle_switch,
     "repressilator": repressilator,
 }
-
-
-def _circuit(genes: int, edges: list[tuple[int, int, int]]) -> Network:
-    regulator, target, sign = np.array(edges).T
-    return Network(_names(genes), regulator, target, sign)
-
-
-def _names(genes: int) -> tuple[str, ...]:
-    width = len(str(genes))
-    return tuple(f"G{i:0{width}d}" for i in range(1, genes + 1))
 
 
 def _check_integer(field: str, value: object, *, low: int, high: int | None = None) -> None:

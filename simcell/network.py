@@ -47,6 +47,12 @@ def gene_name_rule(name: object) -> str | None:
     return None
 
 
+def numbered_genes(n_genes: int) -> tuple[str, ...]:
+    """Return names that sort in their order: G01, G02, ... for n_genes = 20."""
+    width = len(str(n_genes))
+    return tuple(f"G{number:0{width}d}" for number in range(1, n_genes + 1))
+
+
 @dataclass(frozen=True, eq=False)
 class Network:
     """Genes and the signed edges between them; self-loops and cycles are welcome.

@@ -20,7 +20,6 @@ class Purpose(IntEnum):
     CELL_MODEL = 2
     GUIDES = 3
     ASSIGNMENT = 4
-    INITIAL = 5
     DYNAMICS = 6
     EDITING = 7
     MOLECULES = 8
@@ -29,7 +28,6 @@ class Purpose(IntEnum):
     BATCH = 11
     TRUTH = 12
     SPLIT = 13
-    FITTER = 14
 
 
 def _sequence(seed: int, purpose: Purpose, index: tuple[int, ...]) -> np.random.SeedSequence:

@@ -50,39 +50,22 @@ def cells_group(screen: Screen, assay: Assay, assignment: Assignment, *, n_umis:
     )
 
 
-def truth_groups(
-    screen: Screen, assay: Assay, assignment: Assignment, *, n_threads: int | None, progress: bool
-) -> dict[str, xr.Dataset]:
-    """Return what is true of a screen, by name of the group under /truth."""
+def truth_groups(screen: Screen, assay: Assay, assignment: Assignment, response: xr.Dataset) -> dict[str, xr.Dataset]:
+    """Return what is true of a screen, by name of the group under /truth; `response` is that of `response_group`."""
     network = screen.model.network
-    response = true_response(screen, n_threads=n_threads, progress=progress)
-    by_gene = ("time", "perturbation", "gene")
+    names = np.array(network.genes)
     first = assignment.construct[:, :1]
     alone = ((assignment.construct == first) | (assignment.construct < 0)).all(axis=1)
     return {
         "network": _network(network, screen.model),
         "kinetics": _kinetics(network, screen.model),
-        "response": xr.Dataset(
-            {
-                "mean_field": (by_gene, response.mean_field),
-                "ensemble_mean": (by_gene, response.ensemble_mean),
-                "ensemble_se": (by_gene, response.ensemble_se),
-                "log_profile": (by_gene, response.log_profile),
-                "settled": (by_gene[:2], response.settled),
-                "ensemble_cells": (by_gene[:2], np.full(response.settled.shape, response.ensemble_cells)),
-            },
-            {
-                "time": np.array(response.times),
-                "perturbation": np.array(response.perturbations),
-                "gene": np.array(network.genes),
-            },
-        ),
+        "response": response,
         "effects": xr.Dataset(
             {
                 "direct": (("regulator", "gene"), direct_effects(screen.model)),
                 "total": (("regulator", "gene"), total_effects(screen.model)),
             },
-            {"regulator": np.array(network.genes)[network.regulators], "gene": np.array(network.genes)},
+            {"regulator": names[network.regulators], "gene": names},
         ),
         "guides": _guides(screen.library),
         "cells": xr.Dataset(
@@ -92,10 +75,30 @@ def truth_groups(
             }
         ),
         "assay": xr.Dataset(
-            {"efficiency": (("batch", "gene"), assay.efficiency)},
-            {"batch": batch_names(assay), "gene": np.array(network.genes)},
+            {"efficiency": (("batch", "gene"), assay.efficiency)}, {"batch": batch_names(assay), "gene": names}
         ),
     }
+
+
+def response_group(screen: Screen, *, n_threads: int | None, progress: bool) -> xr.Dataset:
+    """Return the true responses to all planned perturbations; this is simulated."""
+    response = true_response(screen, n_threads=n_threads, progress=progress)
+    by_gene = ("time", "perturbation", "gene")
+    return xr.Dataset(
+        {
+            "mean_field": (by_gene, response.mean_field),
+            "ensemble_mean": (by_gene, response.ensemble_mean),
+            "ensemble_se": (by_gene, response.ensemble_se),
+            "log_profile": (by_gene, response.log_profile),
+            "settled": (by_gene[:2], response.settled),
+            "ensemble_cells": (by_gene[:2], np.full(response.settled.shape, response.ensemble_cells)),
+        },
+        {
+            "time": np.array(response.times),
+            "perturbation": np.array(response.perturbations),
+            "gene": np.array(screen.model.network.genes),
+        },
+    )
 
 
 def batch_names(assay: Assay) -> NDArray[np.str_]:

@@ -119,6 +119,11 @@ def block_slices(n_cells: int, *, lanes: int = LANES) -> list[slice]:
     return [slice(first, min(first + lanes, n_cells)) for first in range(0, n_cells, lanes)]
 
 
+def available_cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def map_threads(
     work: Callable[[Item], Result],
     items: Sequence[Item],
@@ -138,7 +143,7 @@ def map_threads(
 
     if n_threads is not None and n_threads < 1:
         raise SpecError("n_threads", n_threads, ">= 1")
-    pool = ThreadPoolExecutor(n_threads or os.cpu_count() or 1)
+    pool = ThreadPoolExecutor(n_threads or available_cores())
     try:
         bar = tqdm(total=len(items), desc=progress, disable=None if progress else True, leave=False)
         with bar:

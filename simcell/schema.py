@@ -103,8 +103,14 @@ SCHEMA: tuple[Group, ...] = (
             Variable("regulator", ("edge",), "str", "gene that regulates"),
             Variable("target", ("edge",), "str", "gene that is regulated"),
             Variable("sign", ("edge",), "int8", "+1 activates, -1 represses"),
-            Variable("strength", ("edge",), "float64", "fold change of the odds of promoter activity at saturation"),
-            Variable("half_response", ("edge",), "float64", "regulator's level at half response", "proteins"),
+            Variable("strength", ("edge",), "float64", "weight in the regulation function: w, k or beta"),
+            Variable(
+                "half_response",
+                ("edge",),
+                "float64",
+                "regulator at half response",
+                "proteins",
+            ),
         ),
     ),
     Group(
@@ -165,7 +171,12 @@ SCHEMA: tuple[Group, ...] = (
         "what an experimenter cannot know of every cell",
         (
             Variable("size_factor", ("cell",), "float64", "capture of the cell relative to the mean"),
-            Variable("construct", ("cell",), "int32", "number of the cell's construct in the library"),
+            Variable(
+                "construct",
+                ("cell",),
+                "int32",
+                "number of the cell's construct; -1 if there are several",
+            ),
         ),
     ),
     Group(

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from simcell._version import __version__
 from simcell.assay import Assay, draw_assay
 from simcell.assignment import Assignment, assign
-from simcell.cell import CellModel, SignalEdge
-from simcell.draw import draw_cell_model
+from simcell.cell import CellModel
+from simcell.draw import draw_cell_model, draw_signal_edges
 from simcell.edge_lists import read_edge_list
 from simcell.effects import CellEffects
 from simcell.errors import SpecError
@@ -30,7 +30,7 @@ from simcell.generators import GENERATORS
 from simcell.guides import GuideLibrary, draw_library
 from simcell.network import Network
 from simcell.protocol import Timeline, timeline_of
-from simcell.random import Purpose, kernel_key, stream
+from simcell.random import Purpose, kernel_key
 from simcell.run import Course, block_slices, course, map_threads
 from simcell.spec import ScreenSpec, dump_screen_spec, parse_screen_spec
 from simcell.spec.networks import EdgeListNetwork, EdgesNetwork
@@ -51,7 +51,7 @@ class Screen:
     @property
     def transduced_at(self) -> float:
         """Hours of the protocol at which constructs enter cells."""
-        return 0.0 if self.timeline.transduced_at is None else self.timeline.transduced_at
+        return self.timeline.transduced_at or 0.0
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -107,7 +107,7 @@ def build_screen(spec: ScreenSpec | Mapping[str, object] | str) -> Screen:
         network,
         cell=spec.cell,
         seed=spec.seed,
-        signal_edges=_signal_edges(spec, network),
+        signal_edges=draw_signal_edges(spec.signals, network, cell=spec.cell, seed=spec.seed),
         signals=tuple(spec.signals),
         reference_medium=spec.media[spec.reference_medium],
     )
@@ -130,7 +130,10 @@ def build_network(spec: ScreenSpec) -> Network:
             np.array([row[gene] for gene in target], np.int32),
             np.array(sign, np.int8),
         )
-    return GENERATORS[choice.kind](**choice.model_dump(exclude={"kind"}), seed=spec.seed)
+    try:
+        return GENERATORS[choice.kind](**choice.model_dump(exclude={"kind"}), seed=spec.seed)
+    except SpecError as error:
+        raise SpecError(f"network.{error.field}", error.value, error.allowed) from None
 
 
 def simulate(
@@ -141,6 +144,7 @@ def simulate(
     n_threads: int | None = None,
     progress: bool = True,
     force: bool = False,
+    truth_from: str | os.PathLike[str] | None = None,
 ) -> Path:
     """Run a screen and write it, with its truth, as a zarr folder; return its path.
 
@@ -151,16 +155,19 @@ def simulate(
         n_threads: threads, by default one per core; the result does not depend on it.
         progress: whether to show progress bars (never where standard error is no terminal).
         force: whether to replace a data set that stands at `path`.
+        truth_from: a data set of the same specification, such as another replicate, whose true responses are taken
+            over; they are computed if None.
 
     Raises:
         SimcellError: a wrong specification, an output that exists, a full disk; nothing half-written is left.
     """
-    from simcell.recording import cells_group, truth_groups
+    from simcell.recording import cells_group, response_group, truth_groups
     from simcell.store import ScreenWriter
 
     screen = screen if isinstance(screen, Screen) else build_screen(screen)
     if replicate < 0:
         raise SpecError("replicate", replicate, ">= 0")
+    known = None if truth_from is None else _known_response(screen, truth_from)
     assay, plan = screen.assay_of(replicate), screen.course()
     key = kernel_key(screen.spec.seed, Purpose.DYNAMICS, replicate)
     n_cells, chunk_cells = assay.n_cells, min(screen.spec.output.chunk_cells, assay.n_cells)
@@ -189,9 +196,21 @@ def simulate(
         chunks = block_slices(n_cells, lanes=chunk_cells)
         map_threads(simulate_chunk, chunks, n_threads=n_threads, progress="cells" if progress else None)
         writer.write_group("cells", cells_group(screen, assay, assignment, n_umis=writer.n_umis))
-        for name, group in truth_groups(screen, assay, assignment, n_threads=n_threads, progress=progress).items():
+        response = response_group(screen, n_threads=n_threads, progress=progress) if known is None else known
+        for name, group in truth_groups(screen, assay, assignment, response).items():
             writer.write_group(f"truth/{name}", group)
     return Path(path)
+
+
+def _known_response(screen: Screen, path: str | os.PathLike[str]) -> xr.Dataset:
+    """Return the true responses of a data set, which must be of the very same specification."""
+    from simcell.dataset import load
+    from simcell.schema import get_group
+
+    tree = load(path)
+    if tree.attrs["spec"] != dump_screen_spec(screen.spec):
+        raise SpecError("truth_from", str(path), "a data set of the same specification")
+    return get_group(tree, "truth/response")
 
 
 def harvest(
@@ -254,21 +273,6 @@ def counterfactual_pairs(
         },
         coords={"cell": chosen, "gene": list(screen.model.network.genes)},
     )
-
-
-def _signal_edges(spec: ScreenSpec, network: Network) -> list[SignalEdge]:
-    """Return the edges of signals; a strength that is left open is drawn like that of any edge."""
-    strength, edges = spec.cell.strength, []
-    generator = stream(spec.seed, Purpose.CELL_MODEL, 9)
-    for signal, targets in spec.signals.items():
-        for number, edge in enumerate(targets):
-            drawn = float(np.exp(generator.uniform(np.log(strength.low), np.log(strength.high))))
-            try:
-                network.index(edge.target)
-            except SpecError as error:
-                raise SpecError(f"signals.{signal}[{number}].target", edge.target, error.allowed) from None
-            edges.append(SignalEdge(signal, edge.target, edge.sign, edge.strength or drawn))
-    return edges
 
 
 def _keep_network(spec: ScreenSpec, network: Network) -> ScreenSpec:

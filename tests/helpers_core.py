@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from simcell.cell import CellModel, SignalEdge, calibrate
+from simcell.calibration import SignalEdge, calibrate
+from simcell.cell import CellModel
 from simcell.effects import CellEffects
 from simcell.engines import Ode, State
 from simcell.network import Network
@@ -136,3 +137,8 @@ def make_spec(**changes: Any) -> dict[str, Any]:
         merge = isinstance(value, dict) and name not in ("network", "media", "signals") and name in spec
         spec[name] = {**spec[name], **value} if merge else value
     return spec
+
+
+def without_noise(model: CellModel) -> CellModel:
+    """Return the model with bursts so small that intensities are deterministic."""
+    return replace(model, burst_size=np.full_like(model.burst_size, 1e-9))

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from simcell.cell import STABILITY_MARGIN, CellModel, SignalEdge, calibrate
+from simcell.calibration import STABILITY_MARGIN, SignalEdge, calibrate
+from simcell.cell import CellModel
 from simcell.draw import draw_cell_model
 from simcell.effects import CellEffects
 from simcell.errors import SpecError

@@ -7,14 +7,14 @@ import sys
 
 import numpy as np
 import pytest
-from helpers_core import make_model, make_network, models, solve
+from helpers_core import make_model, make_network, models, solve, without_noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 from scipy.special import ndtri
 
-from simcell.cell import CellModel, without_noise
+from simcell.cell import CellModel
 from simcell.effects import CellEffects
 from simcell.engines import Langevin
 from simcell.kernels import ode

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simcell import run
-from simcell.cell import CellModel, SignalEdge
+from simcell.calibration import SignalEdge
+from simcell.cell import CellModel
 from simcell.draw import draw_cell_model
 from simcell.effects import CellEffects
 from simcell.engines import ENGINES, LANES, Langevin, Ode

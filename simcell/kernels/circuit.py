@@ -32,7 +32,7 @@ class Circuit(NamedTuple):
 
 
 class Effects(NamedTuple):
-    """Perturbed genes of the cells of one block, one entry per gene and lane, sorted by row.
+    """Perturbed genes of the cells of one block, sorted by row and lane; entries of one gene and lane multiply.
 
     A multiplier m acts as 1 + (m - 1) ramp(t), where ramp rises from 0 at `start` as 1 - exp(-(t - start)/constant).
     """

@@ -123,12 +123,12 @@ def draw_molecules(intensity, key, cells, out):
 
 
 @kernel
-def draw_captured(molecules, size_factor, efficiency, batch, key, cells, out):
+def draw_captured(molecules, capture, efficiency, batch, key, cells, out):
     """Fill out (N, G) int32 with the molecules (N, G) that are captured.
 
-    The chance is size_factor (N,) * efficiency (B, G) at the cell's batch (N,), and at most 1.
+    The chance is capture (N,), size factors included, * efficiency (B, G) at the cell's batch (N,), and at most 1.
     """
     for i in range(molecules.shape[0]):
         for gene in range(molecules.shape[1]):
-            chance = min(1.0, size_factor[i] * efficiency[batch[i], gene])
+            chance = min(1.0, capture[i] * efficiency[batch[i], gene])
             out[i, gene] = binomial(np.int64(molecules[i, gene]), chance, key, cells[i], gene)

@@ -9,8 +9,10 @@ error model, since a branch for a division by zero would keep loops from vectori
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -35,16 +37,16 @@ def _digest() -> str:
 
 
 def _cache_folder() -> str:
-    """Return the folder for compiled kernels of exactly this source text, or one that lasts for this user's session."""
+    """Return the folder for compiled kernels of exactly this source text, or one that lasts as long as this process."""
     root = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     folder = Path(root) / "simcell" / _digest()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
-    except OSError:  # a home that cannot be written to
-        folder = Path(tempfile.gettempdir()) / f"simcell-{os.getuid()}" / _digest()
-        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:  # a home that cannot be written to; a shared folder could hold another user's machine code
+        folder = Path(tempfile.mkdtemp(prefix="simcell-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return str(folder)
 
 

@@ -152,8 +152,8 @@ def langevin_steps(
     Args:
         intensity: (G, L) float32, molecules per cell.
         level: (I, L) float32; rows past the regulators are signals and stay as they are.
-        expected: (G, L) float32, the mean of intensity given the history of all levels, in which a gene's own noise
-            is averaged out (Rao-Blackwell); or (0, L) where nobody asks for it.
+        expected: (G, L) float32, the mean of intensity given the production of the gene's own promoter so far, in which
+            the noise of its bursts is averaged out (Rao-Blackwell); or (0, L) where nobody asks for it.
         wake: (G,) hours from which on each gene is simulated; it then starts at the mean that its promoter holds at
             that time, and is marked as awake by -inf.
         circuit: `Circuit` of float32.

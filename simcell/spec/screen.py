@@ -22,7 +22,7 @@ DEFAULT_PROTOCOL: tuple[ProtocolStep, ...] = (
 )
 
 
-class SignalEdge(SpecModel):
+class SignalTarget(SpecModel):
     """The effect of a signal on one gene."""
 
     target: Gene = Field(description="gene whose promoter the signal acts on")
@@ -39,7 +39,7 @@ class ScreenSpec(SpecModel):
     seed: Annotated[Whole, Field(ge=0, lt=2**63)] = Field(0, description="root of all random draws")
     network: NetworkSpec = Field(description="who regulates whom")
     cell: CellSpec = Field(CellSpec(), description="regulation and kinetics")
-    signals: dict[Name, tuple[SignalEdge, ...]] = Field({}, description="signals of media, and the genes they act on")
+    signals: dict[Name, tuple[SignalTarget, ...]] = Field({}, description="signals of media, and the genes they act on")
     media: Annotated[dict[Name, dict[Name, NonNegative]], Field(min_length=1)] = Field(
         {"base": {}},
         description="media: the level of each signal in each; the wild type is calibrated in the first one",

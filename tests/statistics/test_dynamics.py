@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 from budget import assert_equal_within, assert_mean, assert_variance, caught, level, variance_error
+from helpers_core import without_noise
 from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 from worlds import BURST, DECAY, HALF_LIFE, lone_genes
 
 from simcell import theory
-from simcell.cell import CellModel, calibrate, without_noise
+from simcell.calibration import calibrate
+from simcell.cell import CellModel
 from simcell.effects import CellEffects
 from simcell.network import Network
 from simcell.regulation import REGULATIONS

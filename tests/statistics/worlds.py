@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simcell.cell import CellModel, calibrate
+from simcell.calibration import calibrate
+from simcell.cell import CellModel
 from simcell.network import Network
 from simcell.run import run_cells
 
