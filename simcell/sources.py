@@ -124,9 +124,9 @@ _ENTRIES = (
         "No genome-wide measurement of promoter saturation is known to us; the range leaves room up and down.",
     ),
     Source(
-        "regulatory_fold", 3.5, "1", 0.32, _LOG_SD,
+        "regulatory_fold", 3.464, "1", 0.5493, "half-width of the range of the natural log",
         Basis.ASSUMED, "assumed", "10.1371/journal.pcbi.1013387",
-        "Fold change at saturation, log-uniform on 2 to 6 (geometric middle 3.5). Chosen so that a CRISPRi screen of "
+        "Fold change at saturation, log-uniform on 2 to 6. Chosen so that a CRISPRi screen of "
         "2,000 simulated genes moves about as many pairs of genes as the one in K562 (3.1%, quoted from the study "
         "cited).",
     ),
@@ -199,6 +199,11 @@ _ENTRIES = (
         Basis.ASSUMED, "assumed", "10.1186/s13059-017-1305-0",
         "Spread of total counts among cells of one line, filtered. That it is lognormal follows Splatter (cited); its "
         "standard deviation is a choice for a homogeneous line.",
+    ),
+    Source(
+        "batch_effect", 0.1, "1", None, "",
+        Basis.ASSUMED, "assumed", "",
+        "Standard deviation of the log efficiency per gene and batch: mild, for batches of one lab and one protocol.",
     ),
 )
 # fmt: on

@@ -6,6 +6,7 @@ All draws are per gene or per edge, from the seed of the screen. Hours, molecule
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from pydantic import Field
@@ -24,6 +25,12 @@ def _ends(name: str) -> dict[str, float]:
     width = source.spread or 0.0
     # rounded, for 0.3 - 0.25 is 0.04999999999999999
     return {"low": round(source.value - width, 12), "high": round(source.value + width, 12)}
+
+
+def _fold_ends(name: str) -> dict[str, float]:
+    source = SOURCES[name]
+    factor = math.exp(source.spread or 0.0)
+    return {"low": round(source.value / factor, 2), "high": round(source.value * factor, 2)}
 
 
 class CellSpec(SpecModel):
@@ -52,7 +59,7 @@ class CellSpec(SpecModel):
         description="wild-type promoter activity, drawn uniformly, inside (0, 1)",
     )
     strength: FoldRange = Field(
-        FoldRange(low=2.0, high=6.0),
+        FoldRange(**_fold_ends("regulatory_fold")),
         description="fold change of an edge at saturation, drawn log-uniformly, > 1 (`regulatory_fold` in the sources)",
     )
     half_response: Spread = Field(

@@ -24,7 +24,8 @@ class AssaySpec(SpecModel):
         description="standard deviation of the log size factor of cells; 0: all cells alike",
     )
     batch_sigma: NonNegative = Field(
-        0.1, description="standard deviation of the log efficiency per gene and batch; 0: no batch effect"
+        SOURCES["batch_effect"].value,
+        description="standard deviation of the log efficiency per gene and batch; 0: no batch effect",
     )
 
 
