@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 from simcell.errors import SimcellError
 from simcell.kernels.counts import draw_captured, draw_molecules
@@ -71,8 +71,16 @@ class Assay:
         return molecules, counts
 
     def through(self, mean: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return what endless depth would show of mean expression (..., G): times the efficiency over all batches."""
-        return mean * self.efficiency.mean(axis=0)
+        """Return what ever more cells would show of mean expression (..., G): times the mean capture over all batches.
+
+        The capture of a cell is min(1, a S) with a = capture * efficiency and a lognormal size factor S of mean 1, so
+        its mean is a Phi(z - sigma) + Phi(-z), z = (sigma^2/2 - ln a)/sigma.
+        """
+        chance, sigma = self.spec.capture * self.efficiency, self.spec.size_factor_sigma
+        if sigma == 0.0:
+            return mean * np.minimum(chance, 1.0).mean(axis=0)
+        z = (0.5 * sigma**2 - np.log(chance)) / sigma
+        return mean * (chance * ndtr(z - sigma) + ndtr(-z)).mean(axis=0)
 
 
 def require_countable(failures: int) -> None:

@@ -218,7 +218,7 @@ REGULATIONS: dict[str, Regulation] = {
         Regulation(
             name="linear",
             formula="max(0, alpha + sum_r beta_r (q_r - wild type q_r))",
-            fold="elasticity hill (fold - 1)/(2 (fold + 1)): thermodynamic regulation, linearised at half-response",
+            fold="elasticity hill (fold - 1)/(2 (fold + 1)), the thermodynamic one at half-response and low activity",
             source="the model that linear fitters assume; here so that they have a well-specified world",
             calibrate=_linear_calibrate,
             activity=_linear_activity,

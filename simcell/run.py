@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 MILLISECONDS = 3_600_000  # of an hour
-BURN_IN_LIFETIMES = 3.0  # e^-3: what is left of a deviation of the means; of one of the variances, e^-6
+# Noise moves the means of regulators by some percent from the noise-free fixed point at which cells begin; of that
+# shift e^-8 is left after 8 lifetimes of the slowest mode, or a few times that at the end of a cascade.
+BURN_IN_LIFETIMES = 8.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +99,7 @@ def course(
     Args:
         media: signal levels of each medium, None being the reference; cells are in the first one before the protocol
             begins.
-        burn_in_hours: time before the protocol; by default 3 lifetimes of the slowest mode of the wild type.
+        burn_in_hours: time before the protocol; by default 8 lifetimes of the slowest mode of the wild type.
 
     Raises:
         SpecError: an unknown engine, a step or a burn-in that is no time.
@@ -174,13 +176,13 @@ def run_cells(
     Args:
         engine: one of `ENGINES`.
         times: hours after the start at which to record, increasing, >= 0. At time 0 cells are wild type.
-        n_cells: number of independent cells; cell i has the same noise in every call with the same seed. (A gene that
-            regulates nothing is simulated from ten of its lifetimes before the first time; its first value, and so the
-            last bits of later ones, depend on that.)
+        n_cells: number of independent cells; cell i has the same noise in every call with the same seed and steps.
+            (Times that are no multiples of the step change the steps; and a gene that regulates nothing is simulated
+            only from ten of its lifetimes before the first time on.)
         guides: perturbation of each cell (n_cells rows), from `CellEffects.of` or a library; none by default.
         medium: signal levels from time 0 on; the reference by default.
         seed: root seed. step_hours: longest step of the stochastic engine.
-        burn_in_hours: time before 0; by default 3 lifetimes of the wild type's slowest mode.
+        burn_in_hours: time before 0; by default 8 lifetimes of the wild type's slowest mode.
         n_threads: threads; the result does not depend on it.
 
     Returns:

@@ -142,7 +142,7 @@ SCHEMA: tuple[Group, ...] = (
             Variable("ensemble_mean", _RESPONSE, "float64", "mean level over simulated cells", "molecules"),
             Variable("ensemble_se", _RESPONSE, "float64", "standard error of ensemble_mean", "molecules"),
             Variable("log_profile", _RESPONSE, "float64", "log profile that endless depth would show, log1p(1e4 p)"),
-            Variable("settled", _RESPONSE[:2], "bool", "whether the arm had reached its steady state"),
+            Variable("settled", _RESPONSE[:2], "bool", "whether the noise-free arm had reached its steady state"),
             Variable("ensemble_cells", _RESPONSE[:2], "int64", "cells behind ensemble_mean"),
         ),
     ),

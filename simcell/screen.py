@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
+LONG_STEP = 0.5  # decay times step from which the noise of a protein is overestimated by more than about 5%
+
+
 @dataclass(frozen=True, eq=False)
 class Screen:
     """Everything about one screen that does not depend on the cells drawn; make it with `build_screen`."""
@@ -59,6 +62,13 @@ class Screen:
         notes = list(self.model.network.notes)
         if self.model.attenuation < 1.0:
             notes.append(f"strengths of edges raised to the power {self.model.attenuation:.3g} for a stable wild type")
+        hours, decay = self.spec.engine.step_hours, self.model.decay[self.model.network.regulators]
+        fast = decay * hours > LONG_STEP
+        if self.spec.engine.name == "langevin" and fast.any():
+            notes.append(
+                f"engine.step_hours: {hours:g} h is long beside the mRNA lifetime of {int(fast.sum())} regulators "
+                f"({1.0 / decay.max():.2g} h and more), whose proteins are then too noisy"
+            )
         return tuple(notes)
 
     @cached_property

@@ -18,7 +18,7 @@ from scipy.sparse import csr_array
 
 from simcell.cell import CellModel
 from simcell.effects import NOTHING, CellEffects
-from simcell.engines import LANES
+from simcell.engines import LANES, State
 from simcell.guides import GuideLibrary
 from simcell.kernels.ode import steady_slope
 from simcell.labels import CONTROL
@@ -29,8 +29,10 @@ from simcell.run import block_slices, map_threads
 if TYPE_CHECKING:
     from simcell.screen import Screen
 
-# A state is settled when no gene or protein is farther than this from where it is heading, over its wild-type level.
+# A state is settled when no gene or protein is farther than this from its steady state, over its wild-type level; the
+# steady state is where the noise-free cell is after so many lifetimes of the wild type's slowest mode more.
 SETTLED = 0.02
+LIFETIMES_TO_REST = 12.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,18 +112,28 @@ def _mean_field(
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return the mean-field response (T, P, G) and whether it has settled (T, P)."""
     plan = screen.course(engine="ode")
-    n_times, n_arms = len(screen.timeline.sampled_at), len(screen.library.perturbations)
+    n_arms = len(screen.library.perturbations)
     arm, weight, effects = _states(screen)
     key = kernel_key(screen.spec.seed, Purpose.TRUTH)  # not used without noise
 
     def respond(block: slice) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         cells = np.arange(block.start, block.stop, dtype=np.int64)
-        mean = np.zeros((n_times, cells.size, screen.model.network.n_genes))
-        rest = np.zeros((n_times, cells.size), bool)
         start, here = plan.start(cells=cells, key=key), effects.take(block)
-        for number, now in enumerate(plan.follow(start, here, cells=cells, key=key)):
-            mean[number], rest[number] = now.intensity.T, _at_rest(screen.model, now.intensity, now.level, here)
-        return mean, rest
+        seen = [now.copy() for now in plan.follow(start, here, cells=cells, key=key)]
+        end = seen[-1].copy()
+        last = screen.timeline.medium_at(screen.timeline.sampled_at[-1]) or screen.spec.reference_medium
+        plan.engine.advance(
+            end,
+            here,
+            signals=plan.media[last],
+            time=screen.timeline.sampled_at[-1],
+            hours=LIFETIMES_TO_REST / screen.model.slowest_rate,
+            key=key,
+            cells=cells,
+        )
+        rests = _at_rest(screen.model, end, here)
+        settled = [rests & _alike(screen.model, now, end) for now in seen]
+        return np.stack([now.intensity.T for now in seen]), np.stack(settled)
 
     blocks = block_slices(arm.size, lanes=LANES // 4)  # each lane takes its own number of steps: few wait for one
     found = map_threads(respond, blocks, n_threads=n_threads, progress=progress)
@@ -146,16 +158,21 @@ def _states(screen: Screen) -> tuple[NDArray[np.int64], NDArray[np.float64], Cel
     return np.concatenate(arms), np.concatenate(weights), CellEffects.join(effects)
 
 
-def _at_rest(
-    model: CellModel, intensity: NDArray[np.floating], level: NDArray[np.floating], effects: CellEffects
-) -> NDArray[np.bool_]:
-    """Return for each of some noise-free cells (columns) whether it is where it is heading."""
-    state = np.concatenate([intensity, level[: model.network.n_regulators]])
+def _at_rest(model: CellModel, now: State, effects: CellEffects) -> NDArray[np.bool_]:
+    """Return for each of some noise-free cells whether it hardly moves any more."""
+    state = np.concatenate([now.intensity, now.level[: model.network.n_regulators]])
     transcription, translation = effects.entries(model.network)
     out = np.empty_like(state)
-    steady_slope(state, level, model.circuit(), transcription, translation, out)
+    steady_slope(state, now.level, model.circuit(), transcription, translation, out)
     speed = np.concatenate([model.decay * model.mean, model.protein_decay])
-    return (np.abs(out) <= SETTLED * speed[:, None]).all(axis=0)
+    return (np.abs(out) <= 0.1 * SETTLED * speed[:, None]).all(axis=0)
+
+
+def _alike(model: CellModel, one: State, other: State) -> NDArray[np.bool_]:
+    """Return for each of some noise-free cells whether two of its states differ by no more than `SETTLED`."""
+    mrna = np.abs(one.intensity - other.intensity) <= SETTLED * model.mean[:, None]
+    protein = np.abs(one.level - other.level) <= SETTLED
+    return np.asarray(mrna.all(axis=0) & protein.all(axis=0))
 
 
 def _ensemble(

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from helpers_core import make_spec, solve
 
+from simcell.assay import draw_assay
 from simcell.labels import perturbation_targets
 from simcell.profiles import log_profile
 from simcell.screen import Screen, build_screen, counterfactual_pairs
+from simcell.spec.measurement import AssaySpec
 from simcell.truth import Response, true_response
 
 ENGINES = ["langevin", "ode"]
@@ -64,7 +66,7 @@ def test_shapes_and_log_profile() -> None:
     assert response.times == (30.0,)
     assert response.ensemble_cells >= 10
     seen = response.ensemble_mean * screen.assay.efficiency.mean(axis=0)
-    np.testing.assert_allclose(response.log_profile, log_profile(seen), rtol=1e-14)
+    np.testing.assert_allclose(response.log_profile, log_profile(seen), rtol=1e-9)  # hardly any capture is cut at 1
 
 
 @pytest.mark.parametrize("modality", ["crispri", "knockout"])
@@ -158,3 +160,15 @@ def test_every_guide_of_a_target_counts_alike_in_the_ensemble(guides: int) -> No
     )
     assert response.ensemble_cells >= guides
     np.testing.assert_allclose(response.ensemble_mean, response.mean_field, rtol=1e-5)
+
+
+def test_the_log_profile_is_the_limit_of_pooled_counts_also_where_capture_is_complete() -> None:
+    """Size factors and efficiencies then cut the capture at 1, which a mean efficiency alone would not know."""
+    spec = AssaySpec(batches=2, cells_per_batch=20_000, capture=0.9, size_factor_sigma=0.5, batch_sigma=0.4)
+    assay = draw_assay(spec, n_genes=6, seed=4)
+    mean = np.array([50.0, 80.0, 120.0, 30.0, 60.0, 200.0])
+    cells = np.arange(assay.n_cells, dtype=np.int64)
+    _, counts = assay.measure(np.tile(mean.astype(np.float32), (cells.size, 1)), cells)
+    error = counts.std(axis=0) / np.sqrt(cells.size)
+    assert (np.abs(counts.mean(axis=0) - assay.through(mean)) < 6.5 * error).all()
+    assert (np.abs(counts.mean(axis=0) - spec.capture * mean * assay.efficiency.mean(axis=0)) > 6.5 * error).any()
