@@ -1,19 +1,19 @@
 """What a user writes in a benchmark file: screens, seeds, splits, fitters and metrics; checked before any work.
 
-In: a YAML file. Out: a `BenchmarkSpec` in which every screen stands in full, and its fingerprint.
+In: a YAML file. Out: a `BenchmarkSpec` in which every screen stands in full.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError, model_validator
 
 from experiments.controls import CONTROLS
+from experiments.digests import each_text, is_file
 from experiments.metrics import METRICS
+from experiments.scoring import ALWAYS
 from experiments.splits import SPLITS, Split
 from simcell.errors import SpecError, nearest
 from simcell.spec import ScreenSpec, SpecMessage, SpecModel, load_screen_spec, problem, read_file, spec_error
@@ -47,6 +47,7 @@ class _SplitSpec(SpecModel):
 class UnseenSingle(_SplitSpec):
     """Single perturbations are held out, and with them all combinations that contain their genes."""
 
+    order: ClassVar[int] = 1  # number of genes of the perturbations that are held out
     kind: Literal["unseen-single"]
     test_fraction: OpenFraction = Field(0.25, description="fraction of the single perturbations to hold out")
 
@@ -54,6 +55,7 @@ class UnseenSingle(_SplitSpec):
 class UnseenDouble(_SplitSpec):
     """Double perturbations are held out; all single perturbations are known."""
 
+    order: ClassVar[int] = 2
     kind: Literal["unseen-double"]
     test_fraction: Annotated[Number, Field(gt=0, le=1)] = Field(0.5, description="fraction of the doubles to hold out")
 
@@ -75,7 +77,9 @@ class FitterSpec(SpecModel):
 
     name: str = Field(min_length=1, description="name of a fitter, or path/to/file.py:MyFitter")
     label: Name | None = Field(None, description="name in tables; null: the fitter's own")
-    options: dict[str, Any] = Field({}, description="keyword arguments of the fitter")
+    options: dict[str, Any] = Field(
+        {}, description="keyword arguments of the fitter; one that names a file is relative to the benchmark file"
+    )
 
     @property
     def title(self) -> str:
@@ -142,8 +146,12 @@ class BenchmarkSpec(SpecModel):
                     hint = {"splits": " (give it a name of its own)", "fitters": " (give it a label of its own)"}
                     raise problem(f"{field}[{number}]", name, f"new; each may stand there once{hint.get(field, '')}")
         for number, fitter in enumerate(self.fitters):
-            if fitter.title in CONTROLS:
-                raise problem(f"fitters[{number}]", fitter.title, "a fitter; this control is in every table by itself")
+            for name in (fitter.name, fitter.title):
+                if name in CONTROLS:
+                    raise problem(f"fitters[{number}]", name, "a fitter; this control is in every table by itself")
+            if fitter.title in ALWAYS and (fitter.name != fitter.title or fitter.options):
+                allowed = "free: the baseline of this name, without options, is in every table; give it another label"
+                raise problem(f"fitters[{number}]", fitter.title, allowed)
         return self
 
     @property
@@ -155,8 +163,9 @@ class BenchmarkSpec(SpecModel):
 def load_benchmark_spec(path: str | Path) -> BenchmarkSpec:
     """Return the benchmark of a YAML file, with its screens read from their own files.
 
-    Paths in it (of screens, edge lists and fitters) are relative to the file; they come back relative to the working
-    directory. Raises SpecError, naming the field, if the file or one that it names is not there or not valid.
+    Paths in it (of screens, edge lists, fitters, and files in options of fitters) are relative to the file; they come
+    back relative to the working directory. Raises SpecError, naming the field, if the file or one that it names is not
+    there or not valid. A text in an option is a path where a file of that name is beside the benchmark file.
     """
     path = Path(path)
     return parse_benchmark_spec(read_file(path), folder=path.parent)
@@ -167,38 +176,11 @@ def parse_benchmark_spec(data: dict[str, Any], *, folder: str | Path = ".") -> B
     spec = _validated(data)
     folder = Path(folder)
     screens = tuple(_in_full(screen, f"screens[{number}]", folder) for number, screen in enumerate(spec.screens))
-    fitters = tuple(
-        fitter.model_copy(update={"name": str(folder / fitter.name)}) if _is_file(fitter) else fitter
-        for fitter in spec.fitters
-    )
+    fitters = tuple(_found(fitter, folder) for fitter in spec.fitters)
     # Validated again as a whole: names of screens that stood in files may now clash.
     spec = _validated(spec.model_dump() | {"screens": screens, "fitters": fitters})
     _check_splits(spec)
     return spec
-
-
-def fingerprint(spec: BenchmarkSpec) -> str:
-    """Return a digest of everything that results depend on: the same benchmark has the same, wherever its files lie."""
-    content = spec.model_dump(mode="json", exclude={"jobs"})
-    for screen in content["screens"]:
-        if "path" in screen["network"]:
-            screen["network"]["path"] = file_digest(screen["network"]["path"])
-    for fitter in content["fitters"]:
-        if ".py:" in fitter["name"]:
-            fitter["name"] = fitter["name"].rpartition(":")[2]  # the file's content is in the fingerprint of its tasks
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def file_digest(path: str | Path) -> str:
-    """Return a digest of a file's content; SpecError if it cannot be read."""
-    try:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
-    except OSError:
-        raise SpecError("path", str(path), "a file that can be read") from None
-
-
-def _is_file(fitter: FitterSpec) -> bool:
-    return ".py:" in fitter.name
 
 
 def _check_splits(spec: BenchmarkSpec) -> None:
@@ -207,10 +189,10 @@ def _check_splits(spec: BenchmarkSpec) -> None:
         for screen in spec.full_screens:
             library = screen.library
             orders = {combination.order for combination in library.combinations} | ({1} if library.singles else set())
-            order = {"unseen-single": 1, "unseen-double": 2}.get(split.kind) or getattr(split, "order", 0)
-            for needed, what in ((1, "no single perturbations"), (order, f"no combinations of {order} genes")):
+            for needed in (1, split.order):
                 if needed not in orders:
-                    allowed = f"possible on screen {screen.name!r}: its library has {what}"
+                    what = "single perturbations" if needed == 1 else f"combinations of {needed} genes"
+                    allowed = f"possible on screen {screen.name!r}: its library has no {what}"
                     raise SpecError(f"splits[{number}]", split.label, allowed)
 
 
@@ -234,3 +216,13 @@ def _in_full(screen: ScreenFile | ScreenSpec, field: str, folder: Path) -> Scree
         raise SpecError(f"{field}.network.path", str(folder / edge_list), "an existing file")
     network = screen.network.model_copy(update={"path": str(folder / edge_list)})
     return screen.model_copy(update={"network": network})
+
+
+def _found(fitter: FitterSpec, folder: Path) -> FitterSpec:
+    """Return a fitter whose own file, and files among its options, are looked for in `folder`."""
+
+    def in_folder(text: str) -> str:
+        return str(folder / text) if is_file(folder / text) else text
+
+    name = str(folder / fitter.name) if ".py:" in fitter.name else fitter.name
+    return fitter.model_copy(update={"name": name, "options": each_text(fitter.options, in_folder)})

@@ -45,7 +45,8 @@ examples:
   simcell benchmark examples/demo.yaml -o demo-report
   simcell benchmark mine.yaml -o report --jobs 4 --force
 
-DIR then holds report.html (opens without a network), scores.csv and the predictions."""
+DIR then holds report.html (opens without a network), scores.csv and the predictions. A fitter that fails is a warning
+and the others go on. The exit code is 0 if at least one of the fitters that BENCH lists was scored, 1 if none was."""
 
 _SCHEMA_EXAMPLES = """\
 examples:

@@ -9,13 +9,15 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from experiments.digests import short_digest
 from simcell import _version
 from simcell.errors import SimcellError
 
@@ -65,28 +67,66 @@ class Folder:
         """The predictions of one task."""
         return self.path / "predictions" / f"{task}.npz"
 
-    def prepare(self, fingerprint: str, *, force: bool) -> None:
-        """Make the folder, or go on with the one that stands there.
+    def source(self, data: Path) -> Path:
+        """What a data set was made by, beside it."""
+        return data.with_suffix(".json")
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other runs out of the folder, which is made if need be; the system lets go of it when the process dies.
+
+        Raises:
+            SimcellError: another run holds it; it cannot be made.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise SimcellError(f"{self.path}: exists and is not a folder")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SimcellError(f"{self.path}: cannot be made ({error.strerror})") from error
+        if sys.platform == "win32":  # no lock on folders there
+            yield
+            return
+        import fcntl
+
+        handle = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            raise SimcellError(f"{self.path}: another run is writing it") from None
+        except OSError:
+            pass  # a file system without such locks, as some that are shared over a network
+        try:
+            yield
+        finally:
+            os.close(handle)
+
+    def prepare(self, made_by: dict[str, Any], *, force: bool) -> None:
+        """Lay out the folder, which is there, or go on with the benchmark that it holds.
+
+        Args:
+            made_by: what `provenance` returned; the first thing written, by which the folder is known as ours.
+            force: clear away the benchmark that it holds.
 
         Raises:
             SimcellError: it holds another benchmark (and not `force`), or something else; it cannot be written.
         """
-        if self.path.is_dir() and any(self.path.iterdir()):
-            if not self.provenance.is_file():
-                raise SimcellError(f"{self.path}: exists and is not the folder of a benchmark; not replaced")
-            if force:
-                self._clear()
-            elif read_json(self.provenance).get("fingerprint") != fingerprint:
-                raise SimcellError(f"{self.path}: holds another benchmark; use --force to replace it")
-        elif self.path.exists() and not self.path.is_dir():
-            raise SimcellError(f"{self.path}: exists and is not a folder")
         try:
+            if any(not path.match(".provenance.json.*.tmp") for path in self.path.iterdir()):
+                if not self.provenance.is_file():
+                    raise SimcellError(f"{self.path}: exists and is not the folder of a benchmark; not replaced")
+                if force:
+                    self._clear()
+                elif read_json(self.provenance).get("fingerprint") != made_by["fingerprint"]:
+                    raise SimcellError(f"{self.path}: holds another benchmark; use --force to replace it")
+            write_json(self.provenance, made_by)
             for name in ("data", "results", "predictions"):
-                (self.path / name).mkdir(parents=True, exist_ok=True)
+                (self.path / name).mkdir(exist_ok=True)
             for left in [*self.path.glob(".*.tmp"), *self.path.glob("*/.*.tmp")]:
                 left.unlink(missing_ok=True)  # a run was killed while it wrote
         except OSError as error:
-            raise SimcellError(f"{self.path}: cannot be made ({error.strerror})") from error
+            raise SimcellError(f"{self.path}: cannot be written ({error.strerror})") from error
 
     def _clear(self) -> None:
         for name in ("data", "results", "predictions"):
@@ -95,9 +135,19 @@ class Folder:
             path.unlink(missing_ok=True)
 
 
-def slug(*parts: object) -> str:
-    """Return a name for a file that is unique among tasks whose parts are."""
-    return "--".join(re.sub(r"[^A-Za-z0-9._-]", "_", str(part)) for part in parts)
+def task_id(screen: str, seed: int, split: str, fitter: str) -> str:
+    """Return the id of a task, which names the files of its results."""
+    return slug(screen, f"seed{seed}", split, fitter)
+
+
+def slug(*parts: str) -> str:
+    """Return a name for a file, different for different parts (as many of them).
+
+    It is made of the parts as they are, where that tells them apart; otherwise a digest of them is added.
+    """
+    name = "--".join(re.sub(r"[^A-Za-z0-9._-]", "_", part) for part in parts)
+    told_apart = all(re.fullmatch(r"[A-Za-z0-9._]+(-[A-Za-z0-9._]+)*", part) for part in parts)
+    return name if told_apart else f"{name}--{short_digest(parts, length=8)}"
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

@@ -14,11 +14,15 @@ from experiments.metrics import Comparison, Metric, Reference
 from experiments.training import Question
 
 BASELINE = "mean"  # the fitter that stands at 0
+ALWAYS = ("no-change", BASELINE)  # fitters that stand in every table, listed or not
 NO_SPAN = 1e-9  # oracle and baseline closer than this, relative to their size, leave nothing to measure by
 
 OK, FAILED, NOT_CLAIMED = "ok", "failed", "not claimed"
 KEYS = ["screen", "seed", "split", "fitter"]
-COLUMNS = [*KEYS, "family", "metric", "against", "value", "anchored", "n_queries", "status", "message", "seconds"]
+ANCHORED = ["anchored", "anchor_note"]
+COLUMNS = [
+    *KEYS, "family", "metric", "against", "value", *ANCHORED, "n_queries", "status", "message", "seconds",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -62,25 +66,24 @@ def score(comparisons: Sequence[Comparison], metrics: Iterable[Metric]) -> tuple
 
 
 def anchor(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return the scores with the column ``anchored`` and, where that cannot be had, the reason in ``message``.
+    """Return the scores with the columns ``anchored`` and ``anchor_note``: why a score is not anchored, else empty.
 
     Within each screen, seed, split and metric: ``(value - mean) / (oracle - mean)``. It is never clipped: below 0 is
     worse than predicting the mean of the training perturbations, above 1 better than the truth (which happens against
     measured data, whose noise a prediction may share).
 
     Args:
-        scores: the columns of `COLUMNS` but ``anchored``.
+        scores: the columns of `COLUMNS` but those of `ANCHORED`.
     """
     anchored = scores.copy()
     anchored["anchored"] = math.nan
-    anchored["message"] = anchored["message"].fillna("").astype(object)
+    anchored["anchor_note"] = ""
     for _, group in anchored.groupby(["screen", "seed", "split", "metric"], sort=False):
         zero, one = (_value_of(group, name) for name in (BASELINE, ORACLE))
         scored = group.index[(group["status"] == OK) & np.isfinite(group["value"].astype(float))]
         reason = _no_anchor(zero, one)
-        if reason:
-            anchored.loc[scored, "message"] = [_join(text, reason) for text in anchored.loc[scored, "message"]]
-        else:
+        anchored.loc[scored, "anchor_note"] = reason
+        if not reason:
             anchored.loc[scored, "anchored"] = (group.loc[scored, "value"].astype(float) - zero) / (one - zero)
     return anchored[COLUMNS]
 
@@ -94,11 +97,7 @@ def _no_anchor(zero: float, one: float) -> str:
     """Return why scores cannot be anchored, or nothing."""
     for name, value in ((BASELINE, zero), (ORACLE, one)):
         if not math.isfinite(value):
-            return f"not anchored: {name} has no score here"
+            return f"{name} has no score here"
     if abs(one - zero) <= NO_SPAN * max(1.0, abs(one), abs(zero)):
-        return f"not anchored: {ORACLE} and {BASELINE} score alike"
+        return f"{ORACLE} and {BASELINE} score alike"
     return ""
-
-
-def _join(*parts: str) -> str:
-    return "; ".join(part for part in parts if part)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
 
 from numpy.random import Generator
 
@@ -55,12 +54,6 @@ class Split:
             raise SplitError(self.name, "no perturbation is left to train on")
         if CONTROL in self.test or set(self.train) & set(self.test):
             raise SplitError(self.name, "a label stands on both sides")
-
-
-class Splitter(Protocol):
-    """Anything that divides condition labels: ``splitter(labels, seed=...) -> Split``."""
-
-    def __call__(self, labels: Iterable[str], *, seed: int) -> Split: ...
 
 
 def unseen_single(

@@ -11,7 +11,7 @@ import math
 import os
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -21,11 +21,12 @@ import numpy as np
 
 from experiments import controls
 from experiments.benchmark_spec import FitterSpec, SplitSpec
-from experiments.metrics import Reference, select_metrics
+from experiments.metrics import Metric, Reference, select_metrics
 from experiments.outputs import Folder, read_json, write_json, write_whole
 from experiments.scoring import FAILED, NOT_CLAIMED, OK, Score, compare, score
 from experiments.training import Examination, conditions, examine
 from fitters.checks import checked_fit
+from fitters.contract import Claim, Fitter
 from fitters.errors import RefusedQueryError, one_line
 from fitters.registry import load as load_fitter
 from simcell.dataset import load as load_data
@@ -99,14 +100,17 @@ def run_task(task: Task) -> TaskResult:
 
 
 def read_result(path: Path, fingerprint: str) -> TaskResult | None:
-    """Return a stored result, if there is one with this fingerprint."""
+    """Return a stored result, if there is one with this fingerprint, and it is whole."""
     stored = read_json(path)
     if stored.pop("fingerprint", None) != fingerprint:
         return None
-    scores = [(item["metric"], item["value"], item["per_query"]) for item in stored["scores"]]
-    parsed = tuple(Score(name, _number(value), tuple(map(_number, each))) for name, value, each in scores)
-    rest = stored | {"scores": parsed, "labels": tuple(stored["labels"]), "seconds": _number(stored["seconds"])}
-    return TaskResult(**rest)
+    try:
+        scores = [(item["metric"], item["value"], item["per_query"]) for item in stored["scores"]]
+        parsed = tuple(Score(name, _number(value), tuple(map(_number, each))) for name, value, each in scores)
+        rest = stored | {"scores": parsed, "labels": tuple(stored["labels"]), "seconds": _number(stored["seconds"])}
+        return TaskResult(**rest)
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def write_result(path: Path, result: TaskResult, fingerprint: str) -> None:
@@ -115,12 +119,13 @@ def write_result(path: Path, result: TaskResult, fingerprint: str) -> None:
 
 
 def _attempt(task: Task) -> TaskResult:
-    family = controls.FAMILY if task.fitter.name in controls.CONTROLS else ""
+    fitter, family = None, controls.FAMILY
     try:
-        if not family:
+        if task.fitter.name not in controls.CONTROLS:
+            family = ""
             fitter = load_fitter(task.fitter.name, **task.fitter.options)
             family = str(getattr(fitter, "family", "user"))
-        return _evaluate(task, family)
+        return _evaluate(task, fitter, family)
     except RefusedQueryError as error:
         return TaskResult(task.id, NOT_CLAIMED, family, str(error))
     except SimcellError as error:
@@ -132,43 +137,52 @@ def _attempt(task: Task) -> TaskResult:
         return TaskResult(task.id, FAILED, family, one_line(error), details=traceback.format_exc())
 
 
-def _evaluate(task: Task, family: str) -> TaskResult:
+def _evaluate(task: Task, fitter: Fitter | None, family: str) -> TaskResult:
+    """Let a fitter, or the control if there is none, answer the questions of a task, and score the answers."""
     folder = Folder(task.folder)
     examination = _examination(folder.data(task.screen, task.seed), task.split, task.seed)
     notes: tuple[str, ...] = ()
+    metrics = select_metrics(task.metrics)
     start = time.perf_counter()
-    if task.fitter.name == controls.ORACLE:
-        answers = [controls.oracle(question) for question in examination.questions]
-    elif task.fitter.name == controls.REPLICATE:
-        second_draw = load_data(folder.data(task.screen, task.seed, replicate=1))
-        answers = [controls.replicate(question, second_draw) for question in examination.questions]
+    if fitter is None:
+        answers = _answers_of_control(task, examination)
     else:
-        fitter = load_fitter(task.fitter.name, **task.fitter.options)
-        lacking = examination.split.needs - frozenset(fitter.claims)
+        claims = frozenset(fitter.claims)
+        lacking = examination.split.needs - claims
         if lacking:
-            claims = ", ".join(sorted(lacking))
-            return TaskResult(task.id, NOT_CLAIMED, family, f"{task.fitter.title} does not claim {claims}")
-        fit = checked_fit(fitter, examination.training, seed=task.seed)
-        answers = []
-        for question in examination.questions:
-            query = question.query_for(frozenset(fitter.claims))
-            pooled = query.time is None and query.medium is None
-            known = examination.training.control if pooled else question.measured.control
-            answers.append(Reference(fit.predict(query).profile, known))
-        notes = fit.notes
+            message = f"{task.fitter.title} does not claim {', '.join(sorted(lacking))}"
+            return TaskResult(task.id, NOT_CLAIMED, family, message)
+        answers, notes = _answers(fitter, examination, seed=task.seed)
+        metrics = _claimed(metrics, claims)
     seconds = time.perf_counter() - start
     genes = examination.training.genes
     compared = [compare(*pair, genes) for pair in zip(examination.questions, answers, strict=True)]
     _store_predictions(folder.prediction(task.id), examination, answers)
-    return TaskResult(
-        task.id,
-        OK,
-        family,
-        "; ".join(notes),
-        seconds,
-        score(compared, select_metrics(task.metrics)),
-        examination.labels,
-    )
+    scores = score(compared, metrics)
+    return TaskResult(task.id, OK, family, "; ".join(notes), seconds, scores, examination.labels)
+
+
+def _claimed(metrics: Sequence[Metric], claims: Set[Claim]) -> tuple[Metric, ...]:
+    return tuple(metric for metric in metrics if metric.needs in claims)
+
+
+def _answers(fitter: Fitter, examination: Examination, *, seed: int) -> tuple[list[Reference], tuple[str, ...]]:
+    """Return what a fitter, once trained, predicts for each question, and its notes."""
+    fit = checked_fit(fitter, examination.training, seed=seed)
+    answers = []
+    for question in examination.questions:
+        query = question.query_for(frozenset(fitter.claims))
+        pooled = query.time is None and query.medium is None
+        known = examination.training.control if pooled else question.measured.control
+        answers.append(Reference(fit.predict(query).profile, known))
+    return answers, fit.notes
+
+
+def _answers_of_control(task: Task, examination: Examination) -> list[Reference]:
+    if task.fitter.name == controls.ORACLE:
+        return [controls.oracle(question) for question in examination.questions]
+    second_draw = load_data(Folder(task.folder).data(task.screen, task.seed, replicate=controls.SECOND_DRAW))
+    return [controls.replicate(question, second_draw) for question in examination.questions]
 
 
 def _examination(path: Path, split: SplitSpec, seed: int) -> Examination:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from argparse import Namespace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,93 +13,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from helpers_benchmark import SMALL, USER_FITTERS, example_data, example_simulate, rows
 from helpers_dataset import make_example_tree
 
 from experiments import benchmark, task
 from experiments.benchmark import run_benchmark
-from experiments.benchmark_spec import BenchmarkSpec, fingerprint, load_benchmark_spec, parse_benchmark_spec
-from experiments.runner import DIED, run_tasks
+from experiments.benchmark_spec import BenchmarkSpec, load_benchmark_spec, parse_benchmark_spec
+from experiments.commands import judging
+from experiments.digests import benchmark_digest
+from experiments.metrics import METRICS
 from experiments.scoring import anchor
-from simcell._version import __version__
+from fitters.contract import Claim
 from simcell.errors import SimcellError, SpecError
-from simcell.store import write_tree
-
-USER_FITTERS = '''
-import numpy as np
-
-
-class Control:
-    """The control plus a bit."""
-
-    name = "control-plus"
-    claims = frozenset({"mean", "unseen-gene", "combination"})
-    assumptions = frozenset()
-
-    def __init__(self, *, plus: float = 0.0):
-        self.plus = plus
-
-    def fit(self, data, *, seed):
-        self.control = data.control
-        return self
-
-    def predict(self, query):
-        return np.tile(self.control + self.plus, (len(query), 1))
-
-
-class Fails(Control):
-    name = "fails"
-
-    def fit(self, data, *, seed):
-        raise ZeroDivisionError("the dog ate\\nthe gradient")
-
-
-class ReturnsNaN(Control):
-    name = "returns-nan"
-
-    def predict(self, query):
-        return super().predict(query) * np.nan
-
-
-class Modest(Control):
-    name = "modest"
-    claims = frozenset({"mean"})
-'''
-
-
-def example_simulate(spec: Any, path: Path, *, replicate: int, force: bool, **_: Any) -> None:
-    """Write the synthetic example as if it had been simulated; a replicate has the same truth and other counts."""
-    tree = make_example_tree(spec.seed, n_doubles=8)
-    if replicate:
-        draw = np.random.default_rng([spec.seed, replicate])
-        label = np.array(tree["cells/perturbation"].values.tolist())
-        counts = tree["counts/umis"].values
-        mean = np.stack([counts[label == name].mean(axis=0) for name in label])
-        new = draw.poisson(mean).astype(np.int32)
-        tree["counts"] = tree["counts"].to_dataset().assign(umis=(("cell", "gene"), new))
-        tree["cells"] = tree["cells"].to_dataset().assign(n_umis=("cell", new.sum(axis=1, dtype=np.int64)))
-    tree.attrs |= {"seed": spec.seed, "replicate": replicate, "name": spec.name}
-    tree.attrs["versions"] = {**tree.attrs["versions"], "simcell": __version__}
-    write_tree(tree, path, force=force)
-
-
-def example_data(**changes: Any) -> dict[str, Any]:
-    """Return a benchmark as it would stand in a file."""
-    screen = {
-        "name": "example",
-        "network": {"kind": "erdos-renyi", "genes": 40, "regulators": 0.2},
-        "library": {"targets": "regulators", "combinations": [{"order": 2, "count": 8}]},
-    }
-    data: dict[str, Any] = {
-        "name": "test",
-        "screens": [screen],
-        "seeds": [1, 2],
-        "splits": [{"kind": "unseen-single"}, {"kind": "unseen-double"}],
-        "fitters": ["additive", "bilinear"],
-    }
-    return data | changes
-
-
-SMALL: dict[str, Any] = {"seeds": [1], "splits": [{"kind": "unseen-single"}]}
 
 
 @pytest.fixture(scope="module")
@@ -111,14 +39,6 @@ def done(tmp_path_factory: pytest.TempPathFactory, user_file: Path) -> benchmark
     names = [f"{user_file}:{name}" for name in ("Fails", "ReturnsNaN", "Modest", "Control")]
     spec = parse_benchmark_spec(example_data(fitters=["additive", "bilinear", *names]), folder="/")
     return run_benchmark(spec, tmp_path_factory.mktemp("out") / "run", simulate=example_simulate, report=False)
-
-
-def rows(result: benchmark.BenchmarkResult, **where: Any) -> pd.DataFrame:
-    """Return the scores with the given values in the given columns."""
-    scores = result.scores
-    for column, value in where.items():
-        scores = scores[scores[column] == value]
-    return scores
 
 
 def test_every_fitter_of_every_task_has_a_row_for_every_metric(done: benchmark.BenchmarkResult) -> None:
@@ -144,12 +64,22 @@ def test_a_failing_fitter_is_marked_in_one_line_and_the_others_go_on(done: bench
 def test_what_a_fitter_does_not_claim_is_not_asked(done: benchmark.BenchmarkResult) -> None:
     modest = rows(done, fitter="Modest")
     assert set(modest["status"]) == {"not claimed"}
-    assert set(rows(modest_of(done, "unseen-single"))["message"]) == {"Modest does not claim unseen-gene"}
+    singles = modest[modest["split"] == "unseen-single"]
+    assert set(singles["message"]) == {"Modest does not claim unseen-gene"}
 
 
-def modest_of(result: benchmark.BenchmarkResult, split: str) -> benchmark.BenchmarkResult:
-    """Return the result, reduced to one fitter and split."""
-    return benchmark.BenchmarkResult(result.folder, rows(result, fitter="Modest", split=split), (), None)
+def test_a_metric_is_computed_for_fitters_that_claim_what_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beyond = replace(METRICS["mse-truth"], name="beyond", needs=Claim.DISTRIBUTION)
+    monkeypatch.setitem(METRICS, "beyond", beyond)
+    spec = parse_benchmark_spec(example_data(fitters=["mean"], metrics=["mse-truth", "beyond"], **SMALL))
+    result = run_benchmark(spec, tmp_path / "run", simulate=example_simulate, report=False)
+    value = result.scores.set_index(["fitter", "metric"])["value"]
+    assert np.isnan(value["mean", "beyond"])
+    assert np.isfinite(value["mean", "mse-truth"])
+    assert value["oracle", "beyond"] == 0
+    assert set(rows(result, metric="beyond", fitter="oracle")["anchor_note"]) == {"mean has no score here"}
 
 
 def test_anchors_mean_is_0_and_oracle_is_1_and_no_change_scores_0_correlation(done: benchmark.BenchmarkResult) -> None:
@@ -206,33 +136,6 @@ def test_a_second_run_takes_up_what_was_done_and_does_the_rest(
     pd.testing.assert_frame_equal(again.scores[columns], done.scores[columns])
 
 
-def test_a_changed_fitter_file_is_fitted_again(user_file: Path, tmp_path: Path) -> None:
-    mine = tmp_path / "mine.py"
-    mine.write_text(USER_FITTERS)
-    data = example_data(fitters=["mine.py:Control"], metrics=["mse-truth"], **SMALL)
-    spec = parse_benchmark_spec(data, folder=tmp_path)
-    before = run_benchmark(spec, tmp_path / "run", simulate=example_simulate, report=False)
-    mine.write_text(USER_FITTERS.replace("plus: float = 0.0", "plus: float = 1.0"))
-    after = run_benchmark(spec, tmp_path / "run", simulate=example_simulate, report=False)
-    assert rows(after, fitter="Control")["value"].item() > rows(before, fitter="Control")["value"].item()
-
-
-def test_another_benchmark_or_a_foreign_folder_is_not_overwritten(tmp_path: Path) -> None:
-    spec = parse_benchmark_spec(example_data(fitters=["mean"], seeds=[1], splits=[{"kind": "unseen-single"}]))
-    other = parse_benchmark_spec(example_data(fitters=["mean"], seeds=[2], splits=[{"kind": "unseen-single"}]))
-    run_benchmark(spec, tmp_path / "run", simulate=example_simulate, report=False)
-    with pytest.raises(SimcellError, match="holds another benchmark; use --force"):
-        run_benchmark(other, tmp_path / "run", simulate=example_simulate, report=False)
-    forced = run_benchmark(other, tmp_path / "run", simulate=example_simulate, report=False, force=True)
-    assert set(forced.scores["seed"]) == {2}
-    assert not list((tmp_path / "run" / "results").glob("*seed1*"))
-    (tmp_path / "foreign").mkdir()
-    (tmp_path / "foreign" / "thesis.txt").write_text("mine")
-    with pytest.raises(SimcellError, match="is not the folder of a benchmark"):
-        run_benchmark(spec, tmp_path / "foreign", simulate=example_simulate, report=False, force=True)
-    assert (tmp_path / "foreign" / "thesis.txt").read_text() == "mine"
-
-
 def test_data_that_cannot_be_made_fail_their_tasks_only(tmp_path: Path) -> None:
     def breaks(spec: Any, path: Path, **rest: Any) -> None:
         if spec.seed == 2:
@@ -253,7 +156,7 @@ def test_any_map_function_takes_the_place_of_the_runner(tmp_path: Path) -> None:
 
     spec = parse_benchmark_spec(example_data(seeds=[1], fitters=["additive"]))
     result = run_benchmark(spec, tmp_path / "run", simulate=example_simulate, map_function=backwards, report=False)
-    assert calls == [2, 2 * 5]
+    assert calls == [1, 1, 2 * 5], "first draws, second draws, fits"
     assert list(dict.fromkeys(result.scores["fitter"])) == ["no-change", "mean", "additive", "oracle", "replicate"]
 
 
@@ -267,9 +170,10 @@ def test_no_anchor_where_oracle_and_mean_score_alike() -> None:
     )
     anchored = anchor(table).set_index("fitter")
     assert anchored["anchored"].isna().all()
-    assert anchored.loc["mine", "message"] == "not anchored: oracle and mean score alike"
+    assert anchored.loc["mine", "anchor_note"] == "oracle and mean score alike"
     better = anchor(table.assign(value=[0.4, 0.2, 0.1])).set_index("fitter")
     assert better.loc["mine", "anchored"] == pytest.approx(1.5), "never clipped"
+    assert set(better["anchor_note"]) == {""}
 
 
 @pytest.mark.parametrize(
@@ -283,6 +187,11 @@ def test_no_anchor_where_oracle_and_mean_score_alike() -> None:
         ({"metrics": ["mse-trut"]}, r"metrics\[0\].*did you mean 'mse-truth'"),
         ({"fitters": ["mean", "mean"]}, r"fitters\[1\]: 'mean' is not new"),
         ({"fitters": ["oracle"]}, r"fitters\[0\]: 'oracle' is not a fitter"),
+        ({"fitters": [{"name": "oracle", "label": "cheat"}]}, r"fitters\[0\]: 'oracle' is not a fitter"),
+        ({"fitters": ["mean", {"name": "additive", "label": "replicate"}]}, r"fitters\[1\]: 'replicate' is not a fit"),
+        ({"fitters": [{"name": "no-change", "label": "mean"}]}, r"fitters\[0\]: 'mean' is not free: the baseline"),
+        ({"fitters": [{"name": "no-change", "options": {"k": 1}}]}, r"fitters\[0\]: 'no-change' is not free"),
+        ({"fitters": ["mine.py:mean"]}, r"fitters\[0\]: 'mean' is not free"),
         ({"fiters": ["mean"]}, "did you mean 'fitters'"),
         ({"screens": [{"file": "nowhere.yaml"}]}, r"screens\[0\].file: .*nowhere.yaml: no such file"),
         ({"jobs": 0}, "jobs: 0 is not >= 1"),
@@ -294,7 +203,7 @@ def test_bad_specifications_name_the_field(changes: dict[str, Any], message: str
 
 
 def test_unknown_fitters_and_options_are_refused_before_any_work(tmp_path: Path) -> None:
-    for fitter, message in (("meen", "did you mean 'mean'"), ({"name": "mean", "options": {"k": 1}}, "option")):
+    for fitter, message in (("meen", "did you mean 'mean'"), ({"name": "additive", "options": {"k": 1}}, "option")):
         with pytest.raises(SpecError, match=rf"fitters\[0\]: .*{message}"):
             spec = parse_benchmark_spec(example_data(fitters=[fitter]))
             run_benchmark(spec, tmp_path / "run", simulate=example_simulate)
@@ -309,22 +218,36 @@ def test_a_benchmark_file_finds_its_screens_beside_it(tmp_path: Path) -> None:
     spec = load_benchmark_spec(tmp_path / "bench.yaml")
     assert spec.full_screens[0].assay.batches == 3
     again = BenchmarkSpec.model_validate(spec.model_dump(mode="json"))
-    assert fingerprint(again) == fingerprint(spec)
-    assert fingerprint(spec.model_copy(update={"jobs": 7})) == fingerprint(spec)
-    assert fingerprint(spec.model_copy(update={"seeds": (9,)})) != fingerprint(spec)
+    assert benchmark_digest(again) == benchmark_digest(spec)
+    assert benchmark_digest(spec.model_copy(update={"jobs": 7})) == benchmark_digest(spec)
+    assert benchmark_digest(spec.model_copy(update={"seeds": (9,)})) != benchmark_digest(spec)
 
 
-def _die_at_three(number: int) -> int:
-    if number == 3:
-        import os
+def test_a_second_draw_takes_the_truth_of_the_first(tmp_path: Path) -> None:
+    asked = []
 
-        os._exit(1)
-    return number * number
+    def simulate(spec: Any, path: Path, *, truth_from: Path | None = None, replicate: int, **rest: Any) -> None:
+        assert truth_from is None or truth_from.exists()
+        asked.append((replicate, truth_from and truth_from.name))
+        example_simulate(spec, path, replicate=replicate, **rest)
+
+    spec = parse_benchmark_spec(example_data(fitters=["mean"], metrics=["mse-truth"], **SMALL))
+    run_benchmark(spec, tmp_path / "run", simulate=simulate, report=False)
+    assert asked == [(0, None), (1, "example-seed1.zarr")]
 
 
-def test_a_worker_that_dies_takes_only_its_own_task_with_it() -> None:
-    results = run_tasks(_die_at_three, [1, 2, 3, 4], died=lambda one, why: f"{one}: {why}", jobs=2, progress=False)
-    assert sorted(map(str, results)) == sorted(["1", "4", "16", f"3: {DIED}"])
+@pytest.mark.parametrize(("fitters", "code"), [(["Fails", "Control"], 0), (["Fails", "ReturnsNaN"], 1)])
+def test_the_command_fails_if_no_fitter_of_the_user_was_scored(
+    fitters: list[str], code: int, user_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    path = tmp_path / "bench.yaml"
+    names = [f"{user_file}:{name}" for name in fitters]
+    path.write_text(json.dumps(example_data(fitters=names, metrics=["mse-truth"], **SMALL)))
+    run = partial(run_benchmark, simulate=example_simulate, report=False)
+    monkeypatch.setattr(benchmark, "run_benchmark", run)
+    arguments = Namespace(spec=path, output=tmp_path / "run", force=False, jobs=None)
+    assert judging.benchmark(arguments) == code
+    assert "warning: example, seed 1, unseen-single, Fails: " in capsys.readouterr().err
 
 
 def test_the_tree_of_the_example_is_not_changed_by_reading(tmp_path: Path) -> None:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import math
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from helpers_benchmark import USER_FITTERS, example_data, example_simulate
 from helpers_dataset import make_example_tree
-from test_benchmark import USER_FITTERS, example_data, example_simulate
 
 from experiments.benchmark import BenchmarkResult, run_benchmark
 from experiments.benchmark_spec import parse_benchmark_spec
 from experiments.metrics import METRICS
 from experiments.report import leaderboard_text, write_report
-from experiments.report.screen_pictures import expression_left
-from experiments.report.summary import Interval, format_number, interval, leaderboard, number
+from experiments.report.screen_pictures import achieved, expression_left
+from experiments.report.summary import Interval, against_truth, format_number, interval, leaderboard, number
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +83,7 @@ def test_all_sections_are_there_with_their_content(page: str, result: BenchmarkR
     pictures = "UMIs per cell", "Knockdown achieved", "predicted change", "anchored score"
     for text in (*pictures, "the dog ate the gradient", "test_fraction: 0.25"):
         assert text in page
+    assert "1 screen, 2 seeds, 2 splits; 5 fitters and the controls oracle and replicate." in page
     assert (result.folder / "leaderboard.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -150,3 +152,38 @@ def test_expression_left_compares_shares_with_control() -> None:
     share = [counts[label == name][:, 3].sum() / counts[label == name].sum() for name in ("G003", "control")]
     assert measured[3] == pytest.approx(share[0] / share[1])
     assert (true < 0.5).all()
+
+
+@pytest.mark.parametrize(
+    ("modalities", "title"),
+    [
+        (["crispri"], "Knockdown achieved"),
+        (["crispra"], "Activation achieved"),
+        (["knockout"], "Change of the target achieved"),
+        (["crispri", "crispra"], "Change of the target achieved"),
+    ],
+)
+def test_what_guides_achieve_is_called_by_their_modality(modalities: list[str], title: str) -> None:
+    tree = make_example_tree(1)
+    guides = tree["truth/guides"].to_dataset()
+    names = np.resize(np.array(modalities), guides.sizes["guide"])
+    tree["truth/guides"] = guides.assign(modality=("guide", names))
+    assert achieved(tree) == title
+
+
+def test_fitters_are_compared_against_truth_where_that_is_known() -> None:
+    assert against_truth(["mse-truth", "l2-measured", "pds-truth"]) == ["mse-truth", "pds-truth"]
+    assert against_truth(["l2-measured"]) == ["l2-measured"]
+
+
+def test_a_table_that_cannot_be_anchored_says_why_and_names_stay_text(result: BenchmarkResult, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(result.folder, folder, ignore=shutil.ignore_patterns("*.zarr"))
+    scores = result.scores.replace({"screen": {"example": "007"}})
+    mse = scores["metric"] == "mse-truth"
+    scores.loc[mse, "anchored"] = math.nan
+    scores.loc[mse, "anchor_note"] = "oracle and mean score alike"
+    scores.to_csv(folder / "scores.csv", index=False)
+    page = write_report(folder).read_text()
+    assert f"{METRICS['mse-truth'].label} is not anchored: oracle and mean score alike." in page
+    assert "<h3>007, unseen-single</h3>" in page

@@ -72,11 +72,15 @@ def test_both_singles_of_a_held_out_double_are_known(labels: list[str], seed: in
 
 @given(label_sets, st.sampled_from([2, 3]))
 def test_unseen_k_trains_on_lower_orders_only(labels: list[str], order: int) -> None:
-    try:
-        split = unseen_k(labels, order=order)
-    except SplitError:
+    singles = {label for label in labels if len(perturbation_targets(label)) == 1}
+    possible = [label for label in labels if len(perturbation_targets(label)) == order]
+    if not any(singles.issuperset(perturbation_targets(label)) for label in possible):
+        with pytest.raises(SplitError, match=f"no combination of {order} genes"):
+            unseen_k(labels, order=order)
         return
+    split = unseen_k(labels, order=order)
     check_sound(split, labels)
+    assert set(split.test) == {label for label in possible if singles.issuperset(perturbation_targets(label))}
     assert all(len(perturbation_targets(label)) == order for label in split.test)
     assert all(len(perturbation_targets(label)) < order for label in split.train)
     assert split.name == f"unseen-{order}"

@@ -11,7 +11,7 @@ from argparse import Namespace
 
 
 def benchmark(arguments: Namespace) -> int:
-    """Fit and judge the models of a benchmark, write its report and print its leaderboard."""
+    """Fit and judge the models of a benchmark, write its report and print its leaderboard; 1 if none was scored."""
     from experiments.benchmark_spec import load_benchmark_spec
 
     spec = load_benchmark_spec(arguments.spec)
@@ -24,7 +24,7 @@ def benchmark(arguments: Namespace) -> int:
     for failure in result.failures:
         print(f"simcell: warning: {failure}", file=sys.stderr)
     print(f"report: {result.report}")
-    return 0
+    return 0 if result.any_scored else 1
 
 
 def fitters(arguments: Namespace) -> int:

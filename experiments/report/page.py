@@ -17,11 +17,21 @@ from experiments.benchmark_spec import BenchmarkSpec
 from experiments.controls import CONTROLS
 from experiments.metrics import METRICS, Better, Metric
 from experiments.metrics.genes import N_TOP_GENES
-from experiments.outputs import Folder, read_json, slug, write_whole
+from experiments.outputs import Folder, read_json, slug, task_id, write_whole
 from experiments.report.score_pictures import anchored_picture, scatter_picture
 from experiments.report.screen_pictures import MAX_DRAWN_GENES, count_pictures, network_picture
 from experiments.report.style import FAMILY_COLOURS, INK, drawing, to_png, to_svg
-from experiments.report.summary import ROUNDING, Interval, Line, arrow, format_number, leaderboard, number
+from experiments.report.summary import (
+    NOTHING,
+    ROUNDING,
+    Interval,
+    Line,
+    against_truth,
+    arrow,
+    format_number,
+    leaderboard,
+    number,
+)
 from experiments.scoring import FAILED, OK
 from fitters.registry import describe
 from simcell.dataset import load as load_data
@@ -29,7 +39,6 @@ from simcell.errors import SimcellError
 from simcell.schema import get_array
 from simcell.spec import parse_spec
 
-NOTHING = Interval(math.nan, math.nan, 0)
 CONTROL_SUMMARIES = {
     "oracle": "Predicts the true responses at infinite depth; no fitter can know them.",
     "replicate": "Predicts the pseudobulks of a second draw of the same screen: what doing it again would give.",
@@ -43,8 +52,7 @@ def write_report(folder: str | Path) -> Path:
         folder: of the benchmark, with ``scores.csv``, ``benchmark.yaml``, predictions and data.
     """
     home = Folder(Path(folder))
-    scores = pd.read_csv(home.scores, keep_default_na=True)
-    scores[["message", "family"]] = scores[["message", "family"]].fillna("")
+    scores = _read_scores(home.scores)
     spec = parse_spec(home.spec.read_text(), model=BenchmarkSpec)
     boards = {key: leaderboard(rows) for key, rows in scores.groupby(["screen", "split"], sort=False)}
     metrics = [METRICS[name] for name in dict.fromkeys(scores["metric"])]
@@ -72,6 +80,13 @@ def write_report(folder: str | Path) -> Path:
     return home.report
 
 
+def _read_scores(path: Path) -> pd.DataFrame:
+    """Read the table of scores; what is a name stays text, be it ``007`` or ``NA``."""
+    texts = dict.fromkeys(("screen", "split", "fitter", "family", "status", "message", "anchor_note"), str)
+    missing = dict.fromkeys(("value", "anchored", "seconds"), "")
+    return pd.read_csv(path, dtype=texts, na_values=missing, keep_default_na=False)
+
+
 def _text(name: str) -> str:
     return files("experiments.report").joinpath(name).read_text(encoding="utf-8")
 
@@ -82,15 +97,16 @@ def _template() -> jinja2.Template:
 
 
 def _lead(scores: pd.DataFrame) -> str:
-    counts = [(scores[column].nunique(), column) for column in ("screen", "seed", "split", "fitter")]
+    fitters = scores[~scores["fitter"].isin(CONTROLS)]
+    counts = [(fitters[column].nunique(), column) for column in ("screen", "seed", "split", "fitter")]
     words = [f"{count} {name}{'s' if count != 1 else ''}" for count, name in counts]
-    return f"{', '.join(words[:-1])}; {words[-1]} with the controls {' and '.join(CONTROLS)}."
+    return f"{', '.join(words[:-1])}; {words[-1]} and the controls {' and '.join(CONTROLS)}."
 
 
 def _leaderboard_png(boards: dict[Any, list[Line]], metrics: Sequence[Metric]) -> bytes:
     """Return the picture for a README: the first screen, all splits, the metrics against truth."""
     first = next(iter(boards))[0]
-    chosen = [metric.name for metric in metrics if metric.against == "truth"] or [metric.name for metric in metrics]
+    chosen = against_truth(metric.name for metric in metrics)
     rows = {split: lines for (screen, split), lines in boards.items() if screen == first}
     return to_png(anchored_picture(rows, chosen, width=9.0))
 
@@ -101,7 +117,8 @@ def _board(key: tuple[str, str], lines: list[Line], scores: pd.DataFrame, metric
     n_queries = rows.loc[rows["status"] == OK].groupby("seed")["n_queries"].max()
     seconds = rows[rows["status"] == OK].groupby("fitter")["seconds"].mean()
     best = {metric.name: _best(lines, metric) for metric in metrics}
-    anchors = rows.loc[rows["message"].str.contains("not anchored"), "message"].str.extract("(not anchored: [^;]*)")[0]
+    noted = rows.loc[rows["anchor_note"] != "", ["metric", "anchor_note"]].drop_duplicates()
+    notes = [f"{METRICS[name].label} is not anchored: {why}" for name, why in noted.itertuples(index=False)]
     figure = anchored_picture({split: lines}, [metric.name for metric in metrics])
     asked = f"{n_queries.mean():.0f} held-out perturbations" if len(n_queries) else "no scores"
     return {
@@ -110,7 +127,7 @@ def _board(key: tuple[str, str], lines: list[Line], scores: pd.DataFrame, metric
         "picture": Markup(
             to_svg(figure, name=slug("board", screen, split), description=f"Anchored scores, {screen}, {split}")
         ),
-        "notes": sorted({str(text) for text in anchors.dropna()}),
+        "notes": sorted(notes),
         "rows": [_row(line, metrics, best, seconds) for line in lines],
     }
 
@@ -154,7 +171,7 @@ def _scatters(home: Folder, boards: dict[Any, list[Line]], scores: pd.DataFrame)
     for (screen, split), lines in boards.items():
         seed = scores.loc[scores["screen"] == screen, "seed"].iloc[0]
         done = [line for line in lines if line.status == OK]
-        paths = [(line, home.prediction(slug(screen, f"seed{seed}", split, line.fitter))) for line in done]
+        paths = [(line, home.prediction(task_id(screen, seed, split, line.fitter))) for line in done]
         figure = scatter_picture(paths)
         if figure is not None:
             name = f"Predicted against true changes, {screen}, {split}"
@@ -183,7 +200,11 @@ def _screen(home: Folder, name: str, rows: pd.DataFrame) -> dict[str, Any]:
         "caption": f"{cells:,} cells, {genes:,} genes, {len(labels) - 1:,} perturbations of up to {order.max()} "
         f"gene{'s' if order.max() > 1 else ''}, {(order == 0).sum():,} control cells{aside}.{few}",
         "counts": Markup(
-            to_svg(count_pictures(tree), name=slug("counts", name), description=f"UMIs per cell and knockdown, {title}")
+            to_svg(
+                count_pictures(tree),
+                name=slug("counts", name),
+                description=f"UMIs per cell and targets, {title}",
+            )
         ),
         "network": Markup(to_svg(network_picture(tree), name=slug("network", name), description=f"{drawn}, {title}")),
         "network_caption": f"{drawn}: {genes:,} genes, {edges:,} edges.",

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from experiments.metrics import METRICS
 from experiments.report.style import BLUE, CONTROL_INK, FAMILY_COLOURS, INK, MUTED, guide_lines, new_figure
-from experiments.report.summary import Interval, Line, format_number
+from experiments.report.summary import NOTHING, Line, format_number
 from experiments.scoring import OK
 
 WINDOW = (-0.6, 1.25)  # anchored scores outside it are drawn as a triangle at its edge, with their value
@@ -61,7 +61,7 @@ def _dots(axes: Axes, lines: Sequence[Line], metric: str) -> None:
     if 0 < n_controls < len(lines):
         axes.axhspan(len(lines) - n_controls - 0.5, len(lines) - 0.5, color="#f1f3f5", zorder=0)
     for y, line in enumerate(lines):
-        value = line.anchored.get(metric, Interval(math.nan, math.nan, 0))
+        value = line.anchored.get(metric, NOTHING)
         if not math.isfinite(value.mean):
             continue
         colour = FAMILY_COLOURS.get(line.family, INK)

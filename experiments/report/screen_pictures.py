@@ -17,6 +17,8 @@ from simcell.dataset import iter_counts
 from simcell.labels import CONTROL
 from simcell.schema import get_array, get_group
 
+ACHIEVED = {"crispri": "Knockdown achieved", "crispra": "Activation achieved"}
+OTHERWISE = "Change of the target achieved"
 MAX_DRAWN_GENES = 60  # beyond, a picture of edges is a hairball and degrees say more
 
 
@@ -93,7 +95,7 @@ def count_pictures(tree: xr.DataTree) -> Figure:
     figure = new_figure(11.6, 3.8)
     left, right = figure.subplots(1, 2, width_ratios=[1.15, 1])
     _umis(left, tree)
-    _knockdown(right, tree)
+    _targets(right, tree)
     return figure
 
 
@@ -163,7 +165,13 @@ def _intended(tree: xr.DataTree, targets: list[str]) -> np.ndarray:
     return np.array([1 - efficacy[target == gene].mean() if (target == gene).any() else np.nan for gene in targets])
 
 
-def _knockdown(axes: Axes, tree: xr.DataTree) -> None:
+def achieved(tree: xr.DataTree) -> str:
+    """Return what the guides of a screen are to achieve, by their modality."""
+    modalities = {str(name).lower() for name in get_array(tree, "truth/guides/modality").values.tolist()}
+    return ACHIEVED.get(modalities.pop(), OTHERWISE) if len(modalities) == 1 else OTHERWISE
+
+
+def _targets(axes: Axes, tree: xr.DataTree) -> None:
     _, intended, true, measured = expression_left(tree)
     if np.isfinite(intended).any():
         x, label = intended, "intended: 1 − mean efficacy of the guides"
@@ -178,5 +186,5 @@ def _knockdown(axes: Axes, tree: xr.DataTree) -> None:
     axes.set_ylim(0, top)
     axes.set_xlabel(label)
     axes.set_ylabel("expression of the target,\nrelative to control")
-    axes.set_title("Knockdown achieved, one point per target")
+    axes.set_title(f"{achieved(tree)}, one point per target")
     axes.legend()

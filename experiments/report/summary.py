@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 from scipy.stats import t as student
 
 from experiments.controls import FAMILY as CONTROL_FAMILY
-from experiments.metrics import METRICS, Better
+from experiments.metrics import METRICS, Against, Better
 from experiments.scoring import BASELINE, FAILED, NOT_CLAIMED, OK
 
 LEVEL = 0.95
@@ -36,12 +37,15 @@ class Interval:
         return self.mean + (self.half_width if self.n > 1 else 0.0)
 
 
+NOTHING = Interval(math.nan, math.nan, 0)  # no seed has a score
+
+
 def interval(values: pd.Series) -> Interval:
     """Return the mean of the finite values and its 95% interval by Student's t."""
     finite = values[np.isfinite(values)].to_numpy(dtype=float)
     n = len(finite)
     if n == 0:
-        return Interval(math.nan, math.nan, 0)
+        return NOTHING
     if n == 1:
         return Interval(float(finite[0]), math.nan, 1)
     half_width = student.ppf((1 + LEVEL) / 2, n - 1) * finite.std(ddof=1) / math.sqrt(n)
@@ -104,10 +108,16 @@ def _line(fitter: str, rows: pd.DataFrame) -> Line:
 
 
 def _rank(line: Line) -> float:
-    """Mean anchored score over the metrics against truth, for the order of lines only."""
-    truth = [value.mean for name, value in line.anchored.items() if METRICS[name].against == "truth"]
-    finite = [mean for mean in truth or [value.mean for value in line.anchored.values()] if math.isfinite(mean)]
+    """Return the mean anchored score over the metrics against truth, for the order of lines only."""
+    means = [line.anchored[name].mean for name in against_truth(line.anchored)]
+    finite = [mean for mean in means if math.isfinite(mean)]
     return float(np.mean(finite)) if finite else -math.inf
+
+
+def against_truth(metrics: Iterable[str]) -> list[str]:
+    """Return the names of the metrics held against truth, by which fitters are compared; all, if there are none."""
+    metrics = list(metrics)
+    return [name for name in metrics if METRICS[name].against is Against.TRUTH] or metrics
 
 
 def leaderboard_text(scores: pd.DataFrame) -> str:
@@ -118,8 +128,7 @@ def leaderboard_text(scores: pd.DataFrame) -> str:
     """
     blocks = []
     for (screen, split), rows in scores.groupby(["screen", "split"], sort=False):
-        known = list(dict.fromkeys(rows["metric"]))
-        metrics = [name for name in known if METRICS[name].against == "truth"] or known
+        metrics = against_truth(dict.fromkeys(rows["metric"]))
         n_seeds = rows["seed"].nunique()
         title = f"{screen} / {split} (n = {n_seeds} seed{'s' if n_seeds > 1 else ''})"
         headline = metrics[0]
@@ -168,9 +177,8 @@ def format_number(value: float, digits: int = 3) -> str:
 def _text_row(line: Line, metrics: list[str], headline: str) -> list[str]:
     if line.status != OK:
         return [line.fitter, f"{line.status}: {line.note}" if line.status == FAILED else line.status]
-    missing = Interval(math.nan, math.nan, 0)
-    values = [number(line.value.get(name, missing)) for name in metrics]
-    return [line.fitter, *values, number(line.anchored.get(headline, missing), digits=2)]
+    values = [number(line.value.get(name, NOTHING)) for name in metrics]
+    return [line.fitter, *values, number(line.anchored.get(headline, NOTHING), digits=2)]
 
 
 def _align(row: list[str], widths: list[int]) -> str:
