@@ -220,7 +220,10 @@ def run_cells(
     n_genes, n_regulators = model.network.n_genes, model.network.n_regulators
     intensity = np.empty((len(times), n_cells, n_genes), np.float32)
     level = np.empty((len(times), n_cells, n_regulators), np.float32)
+    molecules = np.empty(intensity.shape, np.int32)
     key = kernel_key(seed, Purpose.DYNAMICS)
+    # by the millisecond, so that further times change nothing at this one
+    counting = [kernel_key(seed, Purpose.MOLECULES, round(time * MILLISECONDS)) for time in times]
 
     def simulate(block: slice) -> None:
         cells = np.arange(block.start, block.stop, dtype=np.int64)
@@ -228,13 +231,10 @@ def run_cells(
         for number, now in enumerate(plan.follow(state, effects.take(block), cells=cells, key=key)):
             intensity[number, block] = now.intensity.T
             level[number, block] = now.level[:n_regulators].T
+            drawn = draw_molecules(intensity[number, block], counting[number], cells, molecules[number, block])
+            require_countable(drawn)
 
     map_threads(simulate, block_slices(n_cells), n_threads=n_threads)
-    molecules = np.empty(intensity.shape, np.int32)
-    for number, time in enumerate(times):
-        # by the millisecond, so that further times change nothing at this one
-        key_now = kernel_key(seed, Purpose.MOLECULES, round(time * MILLISECONDS))
-        require_countable(draw_molecules(intensity[number], key_now, np.arange(n_cells), molecules[number]))
     names = np.array(model.network.genes)
     return xr.Dataset(
         {
