@@ -9,8 +9,11 @@ import argparse
 import importlib
 import io
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 _DESCRIPTION = """\
 Perturbation screens with known truth: simulate one, look at it, and judge models of gene regulation on it."""
@@ -57,6 +60,13 @@ An editor that knows YAML schemas completes and checks a file that begins with
   # yaml-language-server: $schema=screen.schema.json"""
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that complains in one line, as everything here does; subcommands are of the same class."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"simcell: error: {message} (see {self.prog} --help)\n")
+
+
 class _Version(argparse.Action):
     """Print the version; it is looked up only when asked for."""
 
@@ -77,7 +87,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # an arrow in a table is no reason to fail in an ASCII terminal
     try:
-        arguments = _parser().parse_args(argv)
+        _end_like_an_interruption(signal.SIGTERM, getattr(signal, "SIGHUP", None))
+        given = sys.argv[1:] if argv is None else argv
+        if not given:  # somebody who looks around
+            _parser().print_help(sys.stderr)
+            return 2
+        arguments = _parser().parse_args(given)
         run: Callable[[argparse.Namespace], int] = getattr(
             importlib.import_module(f"experiments.commands.{arguments.module}"), arguments.function
         )
@@ -100,6 +115,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
+def _end_like_an_interruption(*signals: signal.Signals | None) -> None:
+    """Let what a batch scheduler sends end the run as Ctrl-C does: with nothing half-written left behind."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():
+        for number in signals:
+            if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, interrupt)
+
+
 def _lines(error: Exception) -> list[str]:
     """Return what to tell the user, one line per fault; nothing for a fault that is not the user's to mend."""
     from simcell.errors import SimcellError
@@ -116,7 +143,7 @@ def _lines(error: Exception) -> list[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="simcell",
         description=_DESCRIPTION,
         epilog=_EXAMPLES,
@@ -178,7 +205,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    commands: argparse._SubParsersAction[_Parser],
     name: str,
     summary: str,
     examples: str = "",

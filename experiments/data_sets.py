@@ -18,6 +18,7 @@ from experiments.outputs import Folder, read_json, write_json
 from fitters.errors import one_line
 from simcell.dataset import load as load_data
 from simcell.errors import DataError, SimcellError
+from simcell.output import is_disk_full
 from simcell.spec import ScreenSpec
 
 Simulate = Callable[..., Any]
@@ -101,6 +102,8 @@ def make_data(task: DataTask) -> tuple[Path, str]:
             )
             write_json(task.made_by, {"source": source_digest("simcell")})
     except Exception as error:
+        if is_disk_full(error):  # the next task would meet it too
+            raise
         return task.path, str(error) if isinstance(error, SimcellError) else one_line(error)
     return task.path, ""
 

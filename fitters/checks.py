@@ -165,7 +165,7 @@ class CheckedFit:
             return getattr(self.fit, method)(*arguments)
         except FitterError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise FitterError(self.fitter, f"{method} failed: {one_line(error)}") from error
 
     def _estimate(self, method: str, *, claim: Claim, kind: type[EstimateT]) -> EstimateT | None:
@@ -195,7 +195,7 @@ def checked_fit(fitter: Fitter, data: TrainingData, *, seed: int) -> CheckedFit:
         raise
     except SimcellError as error:  # already one line about what the user can mend
         raise FitterError(fitter.name, str(error)) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise FitterError(fitter.name, f"fit failed: {one_line(error)}") from error
     for claim, method in ((Claim.MEAN, "predict"), (Claim.NETWORK, "network"), (Claim.KINETICS, "kinetics")):
         if claim in claims and not callable(getattr(fit, method, None)):

@@ -28,13 +28,16 @@ class Replay:
 
 def replay(path: str | os.PathLike[str], *, n_threads: int | None = None, progress: bool = True) -> Replay:
     """Simulate the data set at `path` again, in a temporary folder, and compare all arrays bit for bit."""
-    original = load(path)
+    original = load(path, verify=True)
     spec = parse_screen_spec(original.attrs["spec"])
     with tempfile.TemporaryDirectory(prefix="simcell-replay-") as folder:
         copy = Path(folder) / "replay.zarr"
         simulate(spec, copy, replicate=original.attrs["replicate"], n_threads=n_threads, progress=progress)
         again = load(copy)
-        lines, identical = [], True
+        identical = spec.seed == original.attrs["seed"]
+        lines = (
+            [] if identical else [f"seed: differs, {original.attrs['seed']} beside {spec.seed} in the specification"]
+        )
         for group in SCHEMA:
             if not has_group(original, group.path):
                 continue

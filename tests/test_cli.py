@@ -37,7 +37,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
 import sys
 from experiments import cli
 try:
-    cli.main({arguments!r})
+    code = cli.main({arguments!r})
 except SystemExit as leaving:
     code = leaving.code
 heavy = set(sys.modules) & {{"numpy", "numba", "scipy", "torch", "xarray", "zarr", "pydantic", "yaml", "simcell"}}

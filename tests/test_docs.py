@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parent.parent
 
@@ -50,3 +51,19 @@ def test_the_fitter_of_the_readme_fits_and_predicts(tmp_path: Path) -> None:
     prediction = fit.predict(Query.of_labels(["B"]))
     assert prediction.profile.shape == (1, 3)
     assert (prediction.profile[0] == data.pseudobulk.row("A")).all()
+
+
+def test_the_benchmark_of_the_readme_is_possible_on_its_screen(tmp_path: Path) -> None:
+    from experiments.benchmark_spec import parse_benchmark_spec
+    from simcell.screen import build_screen
+
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    screen, _, benchmark = re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)
+    (tmp_path / "screen.yaml").write_text(screen)
+    (tmp_path / "my_fitter.py").write_text("class MyFitter: ...")
+    spec = parse_benchmark_spec(yaml.safe_load(benchmark), folder=tmp_path)
+    labels = build_screen(spec.screens[0]).library.perturbations
+    for split in spec.splits:
+        assert split.split(labels, seed=1).test
+    example = yaml.safe_load((ROOT / "examples" / "screen.yaml").read_text(encoding="utf-8"))
+    assert build_screen(example).library.perturbations == labels

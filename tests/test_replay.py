@@ -12,7 +12,7 @@ import zarr
 from helpers_core import make_spec
 
 from simcell import replay, simulate
-from simcell.errors import SimcellError
+from simcell.errors import DataError, SimcellError
 from simcell.schema import SCHEMA
 
 SPECS: dict[str, dict[str, Any]] = {
@@ -156,3 +156,11 @@ def test_replay_leaves_the_data_set_and_no_temporary_file(tmp_path: Path, monkey
     assert reread(path)[0]
     assert list(folder.iterdir()) == []
     assert {file: file.read_bytes() for file in path.rglob("*") if file.is_file()} == before
+
+
+def test_damaged_counts_are_an_error_and_no_difference(tmp_path: Path) -> None:
+    path = made(tmp_path)
+    chunk = path / "counts" / "umis" / "c" / "0" / "0"
+    chunk.write_bytes(chunk.read_bytes()[:-5])
+    with pytest.raises(DataError, match="damaged"):
+        replay(path, progress=False)

@@ -19,6 +19,7 @@ from simcell.screen import build_screen, counterfactual_pairs, simulate
 from simcell.spec import dump_screen_spec, parse_screen_spec
 from simcell.truth import direct_effects, total_effects, true_response
 
+SHORT = [{"step": "transduce"}, {"step": "culture", "hours": 5.0}, {"step": "harvest"}]
 MOI = [{"step": "transduce", "moi": 1.2}, {"step": "culture", "hours": 12.0}, {"step": "harvest"}]
 
 
@@ -286,7 +287,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "library": {"modality": "crispra", "fold": 1000.0, "efficacy": {"mean": 1.0}},
         "cell": {"strength": {"low": 1000.0, "high": 1000.0}, "hill": {"low": 10.0, "high": 10.0}},
     },
-    "steps longer than the culture": {"engine": {"step_hours": 500.0}},
+    "steps longer than the culture": {"engine": {"step_hours": 24.0}, "protocol": SHORT},
     "steps that do not fit": {"engine": {"step_hours": 0.7}},
     "no time": {"protocol": [{"step": "transduce"}, {"step": "culture", "hours": 1e-9}, {"step": "harvest"}]},
     "no culture": {"protocol": [{"step": "transduce"}, {"step": "harvest"}]},

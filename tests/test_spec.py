@@ -245,3 +245,19 @@ def test_the_schema_describes_every_key() -> None:
         for key, field in model["properties"].items():
             assert key in ("kind", "step") or field.get("description"), f"{model['title']}.{key}"
     assert set(schema["properties"]) == set(ScreenSpec.model_fields)
+
+
+def test_the_schema_has_bounds_in_the_words_of_json_schema() -> None:
+    schema = json.loads(json.dumps(json_schema()))
+    assay = schema["$defs"]["AssaySpec"]["properties"]
+    assert assay["cells_per_batch"]["minimum"] == 1
+    assert assay["capture"]["exclusiveMinimum"] == 0
+    assert schema["properties"]["seed"]["minimum"] == 0
+
+    def keywords(part: object) -> set[str]:
+        if isinstance(part, dict):
+            inside = set().union(*(keywords(value) for value in part.values())) if part else set()
+            return inside | {key for key, value in part.items() if isinstance(value, int | float)}
+        return set().union(*(keywords(each) for each in part)) if isinstance(part, list) else set()
+
+    assert not keywords(schema) & {"ge", "gt", "le", "lt"}

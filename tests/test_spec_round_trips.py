@@ -37,7 +37,8 @@ def optional(**keys: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]
     return st.fixed_dictionaries({}, optional=keys)
 
 
-lognormal = st.fixed_dictionaries({"median": positive, "sigma": non_negative})
+sigma = st.just(0.0) | st.floats(1e-12, 5.0)
+lognormal = st.fixed_dictionaries({"median": positive, "sigma": sigma})
 random_network = {
     "genes": st.integers(100, 5000),
     "edges_per_gene": st.floats(1, 20),
@@ -83,7 +84,7 @@ cells = optional(
     doubling_time=st.none() | positive,
     activity=ranges(inside),
     strength=ranges(folds),
-    half_response=st.fixed_dictionaries({"sigma": non_negative}),
+    half_response=st.fixed_dictionaries({"sigma": sigma}),
     hill=ranges(positive),
     require_stable=st.booleans(),
 )
@@ -121,7 +122,9 @@ def screens(draw: st.DrawFn) -> dict[str, Any]:
     signals = draw(st.lists(names, max_size=3, unique=True))
     media = draw(st.lists(names, min_size=1, max_size=3, unique=True))
     edge = st.fixed_dictionaries({"sign": st.sampled_from([1, -1])}, optional={"strength": st.none() | folds})
-    culture = st.fixed_dictionaries({"step": st.just("culture"), "medium": st.sampled_from(media), "hours": positive})
+    culture = st.fixed_dictionaries(
+        {"step": st.just("culture"), "medium": st.sampled_from(media), "hours": st.floats(1e-12, 1e5)}
+    )
     return {
         "name": draw(names),
         "seed": draw(st.integers(0, 2**63 - 1)),
@@ -149,13 +152,15 @@ def screens(draw: st.DrawFn) -> dict[str, Any]:
                 batches=counts,
                 cells_per_batch=counts,
                 capture=inside,
-                size_factor_sigma=non_negative,
-                batch_sigma=non_negative,
+                size_factor_sigma=sigma,
+                batch_sigma=sigma,
             )
         ),
         "engine": draw(
             optional(
-                name=st.sampled_from(["langevin", "ode"]), step_hours=positive, burn_in_hours=st.none() | non_negative
+                name=st.sampled_from(["langevin", "ode"]),
+                step_hours=st.floats(1e-12, 24.0),
+                burn_in_hours=st.none() | non_negative,
             )
         ),
         "truth": draw(optional(cells_per_perturbation=st.integers(2, 10**9))),

@@ -48,13 +48,13 @@ def fitters(arguments: Namespace) -> int:
 
 def schema(arguments: Namespace) -> int:
     """Print the JSON schema of a kind of file."""
+    from simcell.spec import json_schema
+
     if arguments.kind == "benchmark":
         from experiments.benchmark_spec import BenchmarkSpec
 
-        described = BenchmarkSpec.model_json_schema()
+        described = json_schema(BenchmarkSpec)
     else:
-        from simcell.spec import json_schema
-
         described = json_schema()
     print(json.dumps(described, indent=2))
     return 0

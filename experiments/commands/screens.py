@@ -30,7 +30,7 @@ def info(arguments: Namespace) -> int:
     from simcell import dataset
     from simcell.info import describe
 
-    print(describe(dataset.load(arguments.path)))
+    print(describe(dataset.load(arguments.path, verify=True)))
     return 0
 
 

@@ -71,7 +71,8 @@ _SOURCE = (
 )
 _SENTENCE = (
     "Fraction of the other perturbations whose {} change is farther, by cosine, from the predicted change than the "
-    "perturbation's own, leaving out the target genes of both; ties count one half: 1 is best and 0.5 is chance."
+    "perturbation's own, leaving out the target genes of both; ties count one half: 1 is best and 0.5 is chance. "
+    "Perturbations that change nothing but their own targets tie with one another: even the oracle may stay below 1."
 )
 
 METRICS = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from simcell.errors import nearest
 from simcell.network import gene_name_rule
@@ -60,24 +60,25 @@ Count = Annotated[Whole, Field(ge=1)]
 Number = Annotated[float, Field(strict=True)]
 Positive = Annotated[Number, Field(gt=0)]
 NonNegative = Annotated[Number, Field(ge=0)]
+Sigma = Annotated[Number, Field(ge=0, le=5)]  # of a natural logarithm: 5 is a factor of 150 either way
 Fraction = Annotated[Number, Field(ge=0, le=1)]
 Flag = Annotated[bool, Field(strict=True)]
 Name = Annotated[str, AfterValidator(_name)]
 Gene = Annotated[str, AfterValidator(_gene)]
-Sign = Annotated[Literal[1, -1], BeforeValidator(_sign)]
+Sign = Annotated[Literal[1, -1], BeforeValidator(_sign), WithJsonSchema({"enum": [1, -1, "+", "-"]})]
 
 
 class LogNormal(SpecModel):
     """A lognormal distribution over genes, edges or guides."""
 
     median: Positive = Field(description="median, in the unit of the quantity")
-    sigma: NonNegative = Field(description="standard deviation of the natural logarithm; 0 makes all alike")
+    sigma: Sigma = Field(description="standard deviation of the natural logarithm; 0 makes all alike")
 
 
 class Spread(SpecModel):
     """A lognormal factor of median 1."""
 
-    sigma: NonNegative = Field(description="standard deviation of the natural logarithm; 0 makes all factors 1")
+    sigma: Sigma = Field(description="standard deviation of the natural logarithm; 0 makes all factors 1")
 
 
 class Range(SpecModel):

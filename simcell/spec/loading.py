@@ -19,6 +19,7 @@ from simcell.spec.screen import ScreenSpec
 from simcell.spec.yaml_io import read_file, read_mapping, write_mapping
 
 Model = TypeVar("Model", bound=BaseModel)
+_BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 
 
 def parse_spec(source: Mapping[str, Any] | str, *, model: type[Model]) -> Model:
@@ -74,9 +75,24 @@ def load_screen_spec(
     return spec
 
 
-def json_schema() -> dict[str, Any]:
-    """Return the JSON schema of the specification of a screen, for editors that complete and check YAML."""
-    return ScreenSpec.model_json_schema()
+def json_schema(model: type[BaseModel] = ScreenSpec) -> dict[str, Any]:
+    """Return the JSON schema of a specification, that of a screen by default, for editors that check YAML."""
+    draft = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return draft | _standard_bounds(model.model_json_schema())
+
+
+def _standard_bounds(schema: Any) -> Any:
+    """Return a schema with bounds in JSON Schema's words: pydantic leaves its own behind a validator of ours."""
+    if isinstance(schema, list):
+        return [_standard_bounds(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        _BOUNDS.get(key, key) if isinstance(value, int | float) and not isinstance(value, bool) else key: (
+            _standard_bounds(value)
+        )
+        for key, value in schema.items()
+    }
 
 
 def _defaults() -> dict[str, Any]:

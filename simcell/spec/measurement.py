@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from simcell.sources import SOURCES
-from simcell.spec.base import Count, Flag, NonNegative, Number, Positive, SpecModel, Whole
+from simcell.spec.base import Count, Flag, NonNegative, Number, Positive, Sigma, SpecModel, Whole
 
 
 class AssaySpec(SpecModel):
@@ -19,11 +19,11 @@ class AssaySpec(SpecModel):
         SOURCES["capture_efficiency"].value,
         description="mean probability that a molecule of mRNA is captured and counted, in (0, 1]",
     )
-    size_factor_sigma: NonNegative = Field(
+    size_factor_sigma: Sigma = Field(
         SOURCES["size_factor"].spread or 0.0,
         description="standard deviation of the log size factor of cells; 0: all cells alike",
     )
-    batch_sigma: NonNegative = Field(
+    batch_sigma: Sigma = Field(
         SOURCES["batch_effect"].value,
         description="standard deviation of the log efficiency per gene and batch; 0: no batch effect",
     )
@@ -35,7 +35,7 @@ class EngineSpec(SpecModel):
     name: Literal["langevin", "ode"] = Field(
         "langevin", description="langevin: bursts as a square-root diffusion; ode: without noise"
     )
-    step_hours: Positive = Field(1.0, description="length of a time step, hours")
+    step_hours: Annotated[Positive, Field(le=24)] = Field(1.0, description="length of a time step, hours")
     burn_in_hours: NonNegative | None = Field(
         None, description="hours before the protocol begins, to reach the wild type's distribution; null: automatic"
     )

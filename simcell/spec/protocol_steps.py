@@ -23,7 +23,7 @@ class CultureStep(SpecModel):
 
     step: Literal["culture"]
     medium: Name = Field("base", description="name of a medium, from media")
-    hours: Positive = Field(description="duration, hours")
+    hours: Annotated[Positive, Field(le=100_000)] = Field(description="duration, hours")
 
 
 class HarvestStep(SpecModel):
