@@ -18,6 +18,7 @@ from experiments.benchmark import BenchmarkResult, run_benchmark
 from experiments.benchmark_spec import parse_benchmark_spec
 from experiments.metrics import METRICS
 from experiments.report import leaderboard_text, write_report
+from experiments.report.page import _best
 from experiments.report.screen_pictures import achieved, expression_left
 from experiments.report.summary import Interval, against_truth, format_number, interval, leaderboard, number
 
@@ -187,3 +188,19 @@ def test_a_table_that_cannot_be_anchored_says_why_and_names_stay_text(result: Be
     page = write_report(folder).read_text()
     assert f"{METRICS['mse-truth'].label} is not anchored: oracle and mean score alike." in page
     assert "<h3>007, unseen-single</h3>" in page
+
+
+def test_bold_are_the_best_and_what_seeds_cannot_tell_from_it() -> None:
+    scores = {"steady": [1.0, 2.0, 3.0, 4.0], "behind": [0.9, 1.9, 2.9, 3.9], "erratic": [2.0, 1.0, 3.5, 3.0]}
+    rows = pd.DataFrame(
+        [
+            {"fitter": name, "seed": seed, "metric": "pds-truth", "value": value, "status": "ok", "family": family}
+            for family, named in (("linear", scores), ("control", {"oracle": [9.0] * 4}))
+            for name, values in named.items()
+            for seed, value in enumerate(values)
+        ]
+    )
+    # always 0.1 behind is behind, however much worlds differ; sometimes ahead may be chance
+    assert _best(rows, METRICS["pds-truth"]) == {"steady", "erratic"}
+    assert _best(rows[rows["seed"] == 0], METRICS["pds-truth"]) == {"erratic"}
+    assert _best(rows.iloc[:0], METRICS["pds-truth"]) == set()

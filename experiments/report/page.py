@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from experiments.benchmark_spec import BenchmarkSpec
 from experiments.controls import CONTROLS
+from experiments.controls import FAMILY as CONTROL_FAMILY
 from experiments.metrics import METRICS, Better, Metric
 from experiments.metrics.genes import N_TOP_GENES
 from experiments.outputs import Folder, read_json, slug, task_id, write_whole
@@ -29,6 +30,7 @@ from experiments.report.summary import (
     against_truth,
     arrow,
     format_number,
+    interval,
     leaderboard,
     number,
 )
@@ -116,7 +118,7 @@ def _board(key: tuple[str, str], lines: list[Line], scores: pd.DataFrame, metric
     rows = scores[(scores["screen"] == screen) & (scores["split"] == split)]
     n_queries = rows.loc[rows["status"] == OK].groupby("seed")["n_queries"].max()
     seconds = rows[rows["status"] == OK].groupby("fitter")["seconds"].mean()
-    best = {metric.name: _best(lines, metric) for metric in metrics}
+    best = {metric.name: _best(rows, metric) for metric in metrics}
     noted = rows.loc[rows["anchor_note"] != "", ["metric", "anchor_note"]].drop_duplicates()
     notes = [f"{METRICS[name].label} is not anchored: {why}" for name, why in noted.itertuples(index=False)]
     figure = anchored_picture({split: lines}, [metric.name for metric in metrics])
@@ -158,12 +160,19 @@ def _row(line: Line, metrics: Sequence[Metric], best: dict[str, set[str]], secon
     }
 
 
-def _best(lines: Sequence[Line], metric: Metric) -> set[str]:
-    """Return the names of the best fitters by a metric, controls aside; several where they score alike."""
-    sign = 1 if metric.better is Better.HIGHER else -1
-    means = {line.fitter: line.value.get(metric.name, NOTHING).mean for line in lines if not line.is_control}
-    finite = {name: sign * mean for name, mean in means.items() if math.isfinite(mean)}
-    return {name for name, mean in finite.items() if mean >= max(finite.values()) - ROUNDING}
+def _best(rows: pd.DataFrame, metric: Metric) -> set[str]:
+    """Return the best fitter by a metric, controls aside, and all that seeds cannot tell from it.
+
+    Those are the ones whose differences from the best within each seed have a mean whose 95% interval holds 0.
+    """
+    sign = 1.0 if metric.better is Better.HIGHER else -1.0
+    chosen = rows[(rows["metric"] == metric.name) & (rows["status"] == OK) & (rows["family"] != CONTROL_FAMILY)]
+    table = sign * chosen.pivot_table(index="seed", columns="fitter", values="value")
+    if table.empty:
+        return set()
+    leader = table[table.mean().idxmax()]
+    gaps = {str(fitter): interval(leader - table[fitter]) for fitter in table}
+    return {fitter for fitter, gap in gaps.items() if gap.n > 0 and gap.low <= ROUNDING}
 
 
 def _scatters(home: Folder, boards: dict[Any, list[Line]], scores: pd.DataFrame) -> list[dict[str, Any]]:
