@@ -68,6 +68,9 @@ def _dots(axes: Axes, lines: Sequence[Line], metric: str) -> None:
         ends = [min(max(end, low), high) for end in (value.low, value.high)]
         axes.plot(ends, [y, y], color=colour, linewidth=1.8, solid_capstyle="butt", zorder=2)
         if low <= value.mean <= high:
+            for end, edge, head in ((value.low, low, "<"), (value.high, high, ">")):
+                if not low <= end <= high:  # the interval goes on outside of the picture
+                    axes.plot(edge, y, head, markersize=4, color=colour, clip_on=False, zorder=3)
             marker = "D" if line.is_control else "o"
             fill = "white" if line.is_control else colour
             look: dict[str, Any] = {"color": colour, "markerfacecolor": fill, "markersize": 5.5}
