@@ -222,8 +222,8 @@ def run_cells(
     level = np.empty((len(times), n_cells, n_regulators), np.float32)
     molecules = np.empty(intensity.shape, np.int32)
     key = kernel_key(seed, Purpose.DYNAMICS)
-    # by the millisecond, so that further times change nothing at this one
-    counting = [kernel_key(seed, Purpose.MOLECULES, round(time * MILLISECONDS)) for time in times]
+    # by the millisecond, so that further times change nothing at this one; a screen's keys have one number, these two
+    counting = [kernel_key(seed, Purpose.MOLECULES, 0, round(time * MILLISECONDS)) for time in times]
 
     def simulate(block: slice) -> None:
         cells = np.arange(block.start, block.stop, dtype=np.int64)
