@@ -15,6 +15,10 @@ from pathlib import Path
 Rows = Sequence[Sequence[str]]
 
 
+class Skipped(Exception):
+    """A benchmark that cannot run on this machine; the message is the reason, in one line."""
+
+
 @dataclass(frozen=True)
 class Figure:
     """One measured number.

@@ -31,7 +31,7 @@ from benchmarks._effective_size import autocorrelation_time, effective_size
 from benchmarks._report import Figure, Result, n_cores, number
 from benchmarks._timing import Timing, fastest, say
 from simcell import draw_cell_model, run_cells
-from simcell.run import BURN_IN_LIFETIMES
+from simcell.course import BURN_IN_LIFETIMES
 from simcell.spec.cell import CellSpec
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def measure(*, quick: bool = False) -> Result:
         ]
     by_time = 1.0 / (1.0 / CHAIN_CELLS + decorrelation / (CHAIN_CELLS * _sergio.STEPS_PER_CELL))
     figures = (
-        Figure(f"simcell, independent cell of {HOURS:g} h", alone_ms, "ms", 0.5),
+        Figure(f"simcell, independent cell of {HOURS:g} h", alone_ms, "ms", 0.1),
         Figure(f"simcell, its core-ms over {threads} (a machine to itself)", core_ms / threads, "ms"),
         Figure(f"simcell, with {burn_in:g} h of burn-in", burnt_ms, "ms"),
         Figure("simcell, independent cells per cell", independence, "", 0.9, at_least=True),

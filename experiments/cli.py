@@ -156,7 +156,7 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument("spec", metavar="SPEC", help="the specification of a screen, a YAML file")
     simulate.add_argument("-o", "--output", metavar="X.zarr", required=True, help="where to write")
     simulate.add_argument("--seed", type=_at_least(0), metavar="N", help="replaces the seed of the specification")
-    simulate.add_argument("--engine", metavar="E", help="replaces the engine: langevin or ode")
+    simulate.add_argument("--engine", metavar="E", help="replaces the engine: langevin, tau, ssa or ode")
     simulate.add_argument(
         "--set",
         action="append",

@@ -1,4 +1,4 @@
-"""The measurement operator: intensities of a batch's cells in, molecules and UMI counts out, layer by layer.
+"""The measurement operator: mRNA molecules of a batch's cells in, UMI counts out, layer by layer.
 
 Order: molecules in the cell -> size factor of the cell and efficiency of the gene in the batch -> binomial capture.
 Each layer's truth is kept. Every draw is keyed by what it belongs to: a cell, or a batch.
@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from simcell.errors import SimcellError
-from simcell.kernels.counts import draw_captured, draw_molecules
+from simcell.kernels.counts import draw_captured
 from simcell.kernels.streams import fill_uniforms
 from simcell.random import Purpose, kernel_key, stream
 from simcell.spec.measurement import AssaySpec
@@ -51,14 +50,14 @@ class Assay:
         sigma = self.spec.size_factor_sigma
         return np.exp(sigma * ndtri(uniform[:, 0]) - 0.5 * sigma**2)
 
-    def measure(
-        self, intensity: NDArray[np.float32], cells: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Return molecules and UMI counts, (N, G) each, of cells (N,) with intensities (N, G)."""
-        molecules = np.empty(intensity.shape, np.int32)
-        counts = np.empty(intensity.shape, np.int32)
-        key = kernel_key(self.seed, Purpose.MOLECULES, self.replicate)
-        require_countable(draw_molecules(intensity, key, cells, molecules))
+    @property
+    def molecules_key(self) -> NDArray[np.uint32]:
+        """The key (2,) of the streams that draw molecules, for engines that do not count them."""
+        return kernel_key(self.seed, Purpose.MOLECULES, self.replicate)
+
+    def measure(self, molecules: NDArray[np.int32], cells: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Return UMI counts (N, G) of cells (N,) that have these molecules (N, G) of mRNA."""
+        counts = np.empty(molecules.shape, np.int32)
         draw_captured(
             molecules,
             self.spec.capture * self.size_factor(cells),
@@ -68,7 +67,7 @@ class Assay:
             cells,
             counts,
         )
-        return molecules, counts
+        return counts
 
     def through(self, mean: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return what ever more cells would show of mean expression (..., G): times the mean capture over all batches.
@@ -81,12 +80,6 @@ class Assay:
             return mean * np.minimum(chance, 1.0).mean(axis=0)
         z = (0.5 * sigma**2 - np.log(chance)) / sigma
         return mean * (chance * ndtr(z - sigma) + ndtr(-z)).mean(axis=0)
-
-
-def require_countable(failures: int) -> None:
-    """Stop where a kernel could not draw `failures` counts."""
-    if failures:
-        raise SimcellError(f"{failures} counts: an intensity is not a number of molecules below 2^31")
 
 
 def draw_assay(spec: AssaySpec, *, n_genes: int, seed: int, replicate: int = 0) -> Assay:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simcell.cell import CellModel
+from simcell.cell import PROMOTERS, CellModel
 from simcell.errors import SpecError, nearest
 from simcell.network import Network
 from simcell.regulation import REGULATIONS, Edges
@@ -48,6 +48,10 @@ def calibrate(
     signals: Sequence[str] = (),
     reference_medium: Mapping[str, float] | None = None,
     require_stable: bool = True,
+    promoter: str = "bursty",
+    splicing_half_life: ArrayLike | None = None,
+    division: bool = False,
+    size_sigma: float = 0.0,
 ) -> CellModel:
     """Return the cell model whose wild type has the given levels, in closed form; single numbers hold for all.
 
@@ -62,6 +66,8 @@ def calibrate(
         signal_edges: edges from signals; their half-response is level 1. signals: all signals, acting or not.
         reference_medium: levels of signals in the wild type; 0 where not named.
         require_stable: weaken all folds by one common power until the wild type is stable, by `STABILITY_MARGIN`.
+        promoter: `poisson`, `bursty` or `telegraph`. splicing_half_life: (G,) hours; None is no splicing.
+        division: whether cells divide, in place of steady dilution. size_sigma: of the log size of cells.
 
     Raises:
         SpecError: a parameter outside of what it may be, named with its value.
@@ -79,7 +85,9 @@ def calibrate(
     wanted = _column("activity", activity, n_genes)
     if (wanted >= 1.0).any():
         raise SpecError("cell.activity", float(wanted.max()), "below 1")
+    spliced = None if splicing_half_life is None else _column("splicing_half_life", splicing_half_life, n_genes)
     growth = math.inf if doubling_time is None else float(_column("doubling_time", doubling_time, 1)[0])
+    _layers(regulation, promoter, division=division, growing=doubling_time is not None, size_sigma=size_sigma)
     names = tuple(signals)
     for name in reference_medium or {}:
         if name not in names:
@@ -105,6 +113,10 @@ def calibrate(
             reference=reference,
             edges=shape,
             attenuation=attenuation,
+            promoter=promoter,
+            splicing_half_life=spliced,
+            division=division,
+            size_sigma=float(size_sigma),
             **columns,
         )
 
@@ -126,6 +138,18 @@ def _column(name: str, values: ArrayLike, size: int) -> Array:
     if bad.any():
         raise SpecError(f"cell.{name}", float(array[bad].flat[0]), "a finite number > 0")
     return np.array(np.broadcast_to(array, (size,)))
+
+
+def _layers(regulation: str, promoter: str, *, division: bool, growing: bool, size_sigma: float) -> None:
+    """Refuse layers of a cell that do not go together."""
+    if promoter not in PROMOTERS:
+        raise SpecError("cell.promoter", promoter, f"one of {', '.join(PROMOTERS)}{nearest(promoter, PROMOTERS)}")
+    if promoter == "telegraph" and regulation == "linear":
+        raise SpecError("cell.promoter", promoter, "allowed with linear regulation, whose activity may exceed 1")
+    if division and not growing:
+        raise SpecError("cell.division", division, "allowed without a doubling_time")
+    if not 0.0 <= size_sigma < math.inf:
+        raise SpecError("cell.size_sigma", size_sigma, "a finite number >= 0")
 
 
 def _edges(

@@ -20,6 +20,8 @@ from simcell.network import Network
 from simcell.regulation import Edges, Regulation
 
 Array = NDArray[np.float64]
+# How transcripts are begun: one at a time, in bursts of geometric size, or while the promoter is on.
+PROMOTERS = ("poisson", "bursty", "telegraph")
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +31,8 @@ class CellModel:
     Inputs of promoters are the R regulators in the order of `network.regulators`, then the S signals.
 
     Attributes:
-        mean: (G,) wild-type mRNA, molecules per cell. half_life: (G,) of mRNA, hours, without dilution.
+        mean: (G,) wild-type mRNA (spliced, if there is splicing), molecules per cell.
+        half_life: (G,) of mRNA, hours, without dilution.
         burst_size: (G,) mean molecules of a burst. activity: (G,) wild-type promoter activity.
         basal: (G,), strength: (E,) parameters of the regulation function, see `regulation.py`.
         half_response: (E,) over the regulator's wild-type level, or in the signal's own unit. hill: (R+S,).
@@ -38,6 +41,10 @@ class CellModel:
         signals: names of the S signals. reference: (S,) their levels in the medium of the wild type.
         edges: source and target of each edge, network and signal edges together, sorted by target.
         attenuation: power to which all folds were raised to make the wild type stable; 1 where it was.
+        promoter: one of `PROMOTERS`.
+        splicing_half_life: (G,) hours in which half of the transcripts are spliced; None: transcripts are mRNA.
+        division: whether cells divide, each molecule staying with chance 1/2; else growth dilutes them steadily.
+        size_sigma: standard deviation of the log size of cells, to which all amounts are proportional.
     """
 
     network: Network
@@ -57,6 +64,10 @@ class CellModel:
     reference: Array
     edges: Edges
     attenuation: float = 1.0
+    promoter: str = "bursty"
+    splicing_half_life: Array | None = None
+    division: bool = False
+    size_sigma: float = 0.0
 
     @property
     def growth(self) -> float:
@@ -66,17 +77,49 @@ class CellModel:
     @property
     def decay(self) -> Array:
         """(G,) rate of loss of mRNA, per hour, dilution included."""
-        return math.log(2.0) / self.half_life + self.growth
+        return self.degradation + self.growth
+
+    @property
+    def degradation(self) -> Array:
+        """(G,) rate of loss of mRNA, per hour, without dilution."""
+        return math.log(2.0) / self.half_life
 
     @property
     def protein_decay(self) -> Array:
         """(R,) rate of loss of protein, per hour, dilution included."""
-        return math.log(2.0) / self.protein_half_life + self.growth
+        return self.protein_degradation + self.growth
+
+    @property
+    def protein_degradation(self) -> Array:
+        """(R,) rate of loss of protein, per hour, without dilution."""
+        return math.log(2.0) / self.protein_half_life
+
+    @property
+    def splicing_rate(self) -> Array:
+        """(G,) per unspliced transcript and hour; infinite without splicing."""
+        if self.splicing_half_life is None:
+            return np.full(self.mean.size, np.inf)
+        return math.log(2.0) / self.splicing_half_life
+
+    @property
+    def unspliced_mean(self) -> Array:
+        """(G,) wild-type unspliced transcripts, molecules per cell; 0 without splicing."""
+        return self.decay * self.mean / self.splicing_rate
 
     @property
     def max_rate(self) -> Array:
-        """(G,) transcription at full activity, molecules per hour."""
-        return self.decay * self.ceiling
+        """(G,) transcription at full activity, molecules per hour; growth dilutes some before they are spliced."""
+        return self.decay * self.ceiling * (1.0 + self.growth / self.splicing_rate)
+
+    @property
+    def switching_rate(self) -> Array:
+        """(G,) at which a telegraph promoter's state is drawn anew, on with chance `activity`, per hour.
+
+        It goes off at this rate times 1 - activity, so that the wild type is on for bursts of mean `burst_size`.
+        At activity 1 it never goes off, at any rate.
+        """
+        off = np.where(self.activity < 1.0, 1.0 - self.activity, 1.0)
+        return self.max_rate / (self.burst_size * off)
 
     @property
     def ceiling(self) -> Array:
@@ -104,6 +147,7 @@ class CellModel:
         def real(values: ArrayLike) -> NDArray[np.floating]:
             return np.ascontiguousarray(values, dtype=dtype)
 
+        spliced = self.splicing_half_life is not None
         compiled = self.regulation.compiled(self.basal, self.strength, self.edges, self.reference_levels)
         return Circuit(
             regulation=self.regulation.code,
@@ -115,11 +159,13 @@ class CellModel:
             basal=real(compiled.basal),
             ceiling=real(self.ceiling),
             decay=real(self.decay),
-            burst=real(self.burst_size),
+            burst=real(self.burst_size if self.promoter == "bursty" else np.zeros_like(self.burst_size)),
             regulator=self.network.regulators.astype(np.int32),
             protein_decay=real(self.protein_decay),
             mean=real(self.mean[self.network.regulators]),
             hill=real(self.hill),
+            unspliced_decay=real(self.splicing_rate + self.growth if spliced else ()),
+            unspliced_ceiling=real(self.unspliced_mean / self.activity if spliced else ()),
         )
 
     def signal_levels(self, medium: Mapping[str, float] | None) -> Array:
@@ -129,6 +175,8 @@ class CellModel:
         for name in medium:
             if name not in self.signals:
                 raise SpecError("medium", name, f"a signal of this model{nearest(name, self.signals)}")
+            if not 0.0 <= medium[name] < math.inf:
+                raise SpecError(f"medium.{name}", medium[name], "a finite number >= 0")
         return np.array([float(medium.get(name, 0.0)) for name in self.signals])
 
     def drift(self) -> Array:
@@ -139,7 +187,8 @@ class CellModel:
     def jacobian(self, levels: Array | None = None) -> Array:
         """Return the Jacobian (2R, 2R) of the regulators' mRNA (over its wild-type mean) and protein levels.
 
-        Genes that regulate nothing only follow, each with its own -decay, and are left out.
+        With splicing it is (3R, 3R), their unspliced transcripts (over the wild-type mean) last. Genes that regulate
+        nothing only follow, each with its own -decay, and are left out.
 
         Args:
             levels: (R+S,) levels of the inputs; the wild type by default.
@@ -152,12 +201,18 @@ class CellModel:
         row[regulators] = np.arange(n)
         kept = (self.edges.source < n) & (row[self.edges.target] >= 0)
         source, target = self.edges.source[kept], self.edges.target[kept]
-        gain = (self.decay / self.activity)[target] * slope[kept] / levels[source]
-        out = np.zeros((2 * n, 2 * n))
-        out[row[target], n + source] = gain
-        out[np.arange(n), np.arange(n)] = -self.decay[regulators]
-        out[np.arange(n) + n, np.arange(n)] = self.protein_decay
-        out[np.arange(n) + n, np.arange(n) + n] = -self.protein_decay
+        spliced = self.splicing_half_life is not None
+        first_loss = self.splicing_rate + self.growth if spliced else self.decay  # of what promoters make
+        one, mrna = np.arange(n), -self.decay[regulators]
+        out = np.zeros((3 * n, 3 * n) if spliced else (2 * n, 2 * n))
+        out[one, one] = mrna
+        out[one + n, one] = self.protein_decay
+        out[one + n, one + n] = -self.protein_decay
+        if spliced:
+            out[one, one + 2 * n] = -mrna
+            out[one + 2 * n, one + 2 * n] = -first_loss[regulators]
+        made = row[target] + 2 * n if spliced else row[target]
+        out[made, n + source] += (first_loss / self.activity)[target] * slope[kept] / levels[source]
         return out
 
     @cached_property

@@ -34,6 +34,7 @@ class Quantity(IntEnum):
     HALF_RESPONSE = 7
     HILL = 8
     SIGNAL_FOLD = 9
+    SPLICING_HALF_LIFE = 10
 
 
 def _generator(seed: int, quantity: Quantity) -> np.random.Generator:
@@ -83,6 +84,12 @@ def draw_cell_model(
         signals=signals,
         reference_medium=reference_medium,
         require_stable=cell.require_stable,
+        promoter=cell.promoter,
+        splicing_half_life=None
+        if cell.splicing_half_life is None
+        else lognormal(Quantity.SPLICING_HALF_LIFE, cell.splicing_half_life, n_genes),
+        division=cell.division,
+        size_sigma=cell.size_sigma,
     )
 
 

@@ -96,18 +96,19 @@ class CellEffects:
 
         They are sorted by row and lane, a lane being a cell's number here.
         """
-        self._require_sound(network)
+        self.require_sound(network)
         lane, slot = np.nonzero(self.gene != NOTHING)
         gene = self.gene[lane, slot]
         row_of = np.full(network.n_genes, NOTHING, np.int32)
         row_of[network.regulators] = np.arange(network.n_regulators, dtype=np.int32)
 
-        def sorted_entries(row: NDArray[np.int32], multiplier: NDArray[np.float64]) -> Effects:
+        def sorted_entries(row: NDArray[np.int32], multiplier: NDArray[np.float64], n_rows: int) -> Effects:
             kept = np.flatnonzero(row != NOTHING)
             order = kept[np.lexsort((lane[kept], row[kept]))]
             at = (lane[order], slot[order])
             return Effects(
                 row=row[order].astype(np.int32),
+                pointer=np.searchsorted(row[order], np.arange(n_rows + 1)).astype(np.int32),
                 lane=lane[order].astype(np.int32),
                 multiplier=multiplier[at],
                 start=self.start[at],
@@ -115,9 +116,12 @@ class CellEffects:
             )
 
         changed = np.where(self.translation[lane, slot] != 1.0, row_of[gene], NOTHING)
-        return sorted_entries(gene, self.transcription), sorted_entries(changed, self.translation)
+        return (
+            sorted_entries(gene, self.transcription, network.n_genes),
+            sorted_entries(changed, self.translation, network.n_regulators),
+        )
 
-    def _require_sound(self, network: Network) -> None:
+    def require_sound(self, network: Network) -> None:
         """Refuse, by name, what no kernel could make sense of."""
         for gene in self.gene[(self.gene < NOTHING) | (self.gene >= network.n_genes)]:
             raise SpecError("guides.gene", int(gene), f"from 0 to {network.n_genes - 1}, or {NOTHING} for none")

@@ -12,6 +12,7 @@ import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import singledispatch
+from itertools import groupby
 
 from simcell.spec.protocol_steps import CultureStep, HarvestStep, TransduceStep
 
@@ -51,12 +52,15 @@ class Timeline:
         return next((segment.medium for segment in self.segments if time <= segment.end), None)
 
     def stretches(self) -> Iterable[tuple[Segment, bool]]:
-        """Yield segments cut at every sampling time, and whether cells are measured at the end of each."""
-        for segment in self.segments:
-            cuts = sorted({t for t in self.sampled_at if segment.start < t < segment.end} | {segment.end})
-            start = segment.start
-            for end in cuts:
-                yield Segment(segment.medium, start, end), end in self.sampled_at
+        """Yield stretches in one medium, cut at every sampling time, and whether cells are measured at the end of each.
+
+        Segments of one medium are one stretch, so that culture in two parts is the same culture to the bit.
+        """
+        for medium, group in groupby(self.segments, key=lambda segment: segment.medium):
+            together = list(group)
+            start, last = together[0].start, together[-1].end
+            for end in sorted({t for t in self.sampled_at if start < t < last} | {last}):
+                yield Segment(medium, start, end), end in self.sampled_at
                 start = end
 
 

@@ -87,6 +87,7 @@ class Regulation:
         calibrate: (wanted activity (G,), sign (E,), fold (E,), edges, wild-type levels (I,)) -> Calibrated.
         activity: (basal (G,), strength (E,), edges, levels (I,)) -> activity (G,).
         slope: likewise -> derivative (E,) of the target's activity by the logarithm of the edge's input.
+        bounds: (basal (G,), strength (E,), edges) -> least and most activity (G,) at any levels >= 0; maybe infinite.
         compiled: likewise, at the wild-type levels -> parameters of the compiled function.
     """
 
@@ -97,6 +98,7 @@ class Regulation:
     calibrate: Callable[[Array, Array, Array, Edges, Array], Calibrated]
     activity: Callable[[Array, Array, Edges, Array], Array]
     slope: Callable[[Array, Array, Edges, Array], Array]
+    bounds: Callable[[Array, Array, Edges], tuple[Array, Array]]
     compiled: Callable[[Array, Array, Edges, Array], Compiled] = _as_it_is
 
     @property
@@ -128,6 +130,12 @@ def _thermodynamic_slope(basal: Array, strength: Array, edges: Edges, levels: Ar
     return active * (1.0 - active) * edges.hill[edges.source] * by_odds
 
 
+def _thermodynamic_bounds(basal: Array, strength: Array, edges: Edges) -> tuple[Array, Array]:
+    # each factor of the odds lies between 1, without the regulator, and its strength, at saturation
+    odds = [basal * edges.product(pick(strength, 1.0)) for pick in (np.minimum, np.maximum)]
+    return odds[0] / (1.0 + odds[0]), odds[1] / (1.0 + odds[1])
+
+
 def _thermodynamic_compiled(basal: Array, strength: Array, edges: Edges, levels: Array) -> Compiled:
     # each factor over its own wild-type value: products of many regulators then stay near 1, also in float32
     x = edges.occupancy(levels)
@@ -153,6 +161,10 @@ def _hill_sum_slope(basal: Array, strength: Array, edges: Edges, levels: Array) 
     return strength * edges.hill[edges.source] * x / (1.0 + x) ** 2
 
 
+def _hill_sum_bounds(basal: Array, strength: Array, edges: Edges) -> tuple[Array, Array]:
+    return basal, basal + edges.sum(np.abs(strength))
+
+
 def _logistic_calibrate(wanted: Array, sign: Array, fold: Array, edges: Edges, levels: Array) -> Calibrated:
     strength = sign * np.log(fold)
     basal = np.log(wanted / (1.0 - wanted)) - edges.sum(strength * edges.level(levels))
@@ -166,6 +178,11 @@ def _logistic_activity(basal: Array, strength: Array, edges: Edges, levels: Arra
 def _logistic_slope(basal: Array, strength: Array, edges: Edges, levels: Array) -> Array:
     active = _logistic_activity(basal, strength, edges, levels)[edges.target]
     return active * (1.0 - active) * strength * edges.level(levels)
+
+
+def _logistic_bounds(basal: Array, strength: Array, edges: Edges) -> tuple[Array, Array]:
+    least, most = _limits(basal, strength, edges)
+    return expit(least), expit(most)
 
 
 def _linear_calibrate(wanted: Array, sign: Array, fold: Array, edges: Edges, levels: Array) -> Calibrated:
@@ -184,6 +201,17 @@ def _linear_slope(basal: Array, strength: Array, edges: Edges, levels: Array) ->
     return np.where(silent, 0.0, strength * edges.level(levels))
 
 
+def _linear_bounds(basal: Array, strength: Array, edges: Edges) -> tuple[Array, Array]:
+    least, most = _limits(basal, strength, edges)
+    return np.maximum(0.0, least), np.maximum(0.0, most)
+
+
+def _limits(basal: Array, strength: Array, edges: Edges) -> tuple[Array, Array]:
+    """Return between which numbers, or infinities, basal + sum strength * level lies."""
+    repressed, activated = (edges.sum((sign * strength > 0.0).astype(float)) > 0.0 for sign in (-1.0, 1.0))
+    return np.where(repressed, -np.inf, basal), np.where(activated, np.inf, basal)
+
+
 REGULATIONS: dict[str, Regulation] = {
     regulation.name: regulation
     for regulation in (
@@ -195,6 +223,7 @@ REGULATIONS: dict[str, Regulation] = {
             calibrate=_thermodynamic_calibrate,
             activity=_thermodynamic_activity,
             slope=_thermodynamic_slope,
+            bounds=_thermodynamic_bounds,
             compiled=_thermodynamic_compiled,
         ),
         Regulation(
@@ -205,6 +234,7 @@ REGULATIONS: dict[str, Regulation] = {
             calibrate=_hill_sum_calibrate,
             activity=_hill_sum_activity,
             slope=_hill_sum_slope,
+            bounds=_hill_sum_bounds,
         ),
         Regulation(
             name="logistic",
@@ -214,6 +244,7 @@ REGULATIONS: dict[str, Regulation] = {
             calibrate=_logistic_calibrate,
             activity=_logistic_activity,
             slope=_logistic_slope,
+            bounds=_logistic_bounds,
         ),
         Regulation(
             name="linear",
@@ -223,6 +254,7 @@ REGULATIONS: dict[str, Regulation] = {
             calibrate=_linear_calibrate,
             activity=_linear_activity,
             slope=_linear_slope,
+            bounds=_linear_bounds,
         ),
     )
 }

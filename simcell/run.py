@@ -1,161 +1,29 @@
-"""Cells through time: the one place where blocks of cells meet an engine and threads.
-
-In: a model, an engine's name, a timeline or times, each cell's perturbation, a seed. Out: the states at the times
-asked for. Whatever simulates, simulates through here.
-"""
+"""`run_cells`, the low-level entry to all engines: a model, times and perturbations in, what is in each cell out."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from simcell.cell import CellModel
+from simcell.course import Course, Medium, count_molecules, count_unspliced, course
 from simcell.effects import CellEffects
-from simcell.engines import ENGINES, LANES, Engine, State
-from simcell.errors import SpecError, nearest
+from simcell.engines import Observation
+from simcell.errors import SpecError
+from simcell.initial import initial_cells
 from simcell.protocol import Segment, Timeline
 from simcell.random import Purpose, kernel_key
+from simcell.threads import block_slices, map_threads
 
 if TYPE_CHECKING:
     import xarray as xr
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 MILLISECONDS = 3_600_000  # of an hour
-# Noise moves the means of regulators by some percent from the noise-free fixed point at which cells begin; of that
-# shift e^-8 is left after 8 lifetimes of the slowest mode, or a few times that at the end of a cascade.
-BURN_IN_LIFETIMES = 8.0
-
-
-@dataclass(frozen=True, eq=False)
-class Course:
-    """What all cells of a run share: the engine, the media as signal levels, the timeline and the time before it."""
-
-    engine: Engine
-    media: Mapping[str, NDArray[np.float64]]
-    timeline: Timeline
-    burn_in_hours: float
-
-    def start(self, *, cells: NDArray[np.int64], key: NDArray[np.uint32], expected: bool = False) -> State:
-        """Return unperturbed cells at time 0, in the distribution of the wild type where the engine is stochastic."""
-        needed_at = min(self.timeline.sampled_at, default=None)
-        state = self.engine.start(cells.size, expected=expected, needed_at=needed_at)
-        if self.engine.stochastic and self.burn_in_hours > 0.0:
-            self.engine.advance(
-                state,
-                CellEffects.none(cells.size),
-                signals=next(iter(self.media.values())),
-                time=-self.burn_in_hours,
-                hours=self.burn_in_hours,
-                key=key,
-                cells=cells,
-            )
-        return state
-
-    def follow(
-        self, state: State, effects: CellEffects, *, cells: NDArray[np.int64], key: NDArray[np.uint32]
-    ) -> Iterator[State]:
-        """Advance cells along the timeline; yield the state, which goes on changing, at every sampling time."""
-        if 0.0 in self.timeline.sampled_at:
-            yield state
-        for segment, sampled in self.timeline.stretches():
-            self.engine.advance(
-                state,
-                effects,
-                signals=self.media[segment.medium],
-                time=segment.start,
-                hours=segment.end - segment.start,
-                key=key,
-                cells=cells,
-            )
-            if sampled:
-                yield state
-
-    def finish(self, state: State, effects: CellEffects, *, cells: NDArray[np.int64], key: NDArray[np.uint32]) -> State:
-        """Advance cells along the whole timeline and return the state."""
-        for _ in self.follow(state, effects, cells=cells, key=key):
-            pass
-        return state
-
-
-def course(
-    model: CellModel,
-    timeline: Timeline,
-    *,
-    engine: str = "langevin",
-    step_hours: float = 1.0,
-    burn_in_hours: float | None = None,
-    media: Mapping[str, Mapping[str, float] | None] | None = None,
-) -> Course:
-    """Return how cells of a model go along a timeline.
-
-    Args:
-        media: signal levels of each medium, None being the reference; cells are in the first one before the protocol
-            begins.
-        burn_in_hours: time before the protocol; by default 8 lifetimes of the slowest mode of the wild type.
-
-    Raises:
-        SpecError: an unknown engine, a step or a burn-in that is no time.
-    """
-    if engine not in ENGINES:
-        raise SpecError("engine", engine, f"one of {', '.join(ENGINES)}{nearest(engine, ENGINES)}")
-    if not 0.0 < step_hours < np.inf:
-        raise SpecError("step_hours", step_hours, "a finite number > 0")
-    if burn_in_hours is not None and not 0.0 <= burn_in_hours < np.inf:
-        raise SpecError("burn_in_hours", burn_in_hours, "a finite number >= 0")
-    if burn_in_hours is None:
-        burn_in_hours = float(np.ceil(BURN_IN_LIFETIMES / model.slowest_rate))
-    levels = {name: model.signal_levels(signals) for name, signals in (media or {"base": None}).items()}
-    return Course(ENGINES[engine](model, step_hours=step_hours), levels, timeline, burn_in_hours)
-
-
-def block_slices(n_cells: int, *, lanes: int = LANES) -> list[slice]:
-    """Return the blocks of cells that are simulated together."""
-    return [slice(first, min(first + lanes, n_cells)) for first in range(0, n_cells, lanes)]
-
-
-def available_cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def map_threads(
-    work: Callable[[Item], Result],
-    items: Sequence[Item],
-    *,
-    n_threads: int | None = None,
-    progress: str | None = None,
-) -> list[Result]:
-    """Return work(item) for every item, in order, done by threads; kernels hold no lock.
-
-    The first error ends it: what has not begun is not begun any more.
-
-    Args:
-        n_threads: number of threads; by default as many as there are cores.
-        progress: what to call the progress bar; none is shown without, nor where standard error is no terminal.
-    """
-    from tqdm import tqdm
-
-    if n_threads is not None and n_threads < 1:
-        raise SpecError("n_threads", n_threads, ">= 1")
-    pool = ThreadPoolExecutor(n_threads or available_cores())
-    try:
-        bar = tqdm(total=len(items), desc=progress, disable=None if progress else True, leave=False)
-        with bar:
-            futures = [pool.submit(work, item) for item in items]
-            for future in futures:
-                future.result()
-                bar.update()
-        return [future.result() for future in futures]
-    finally:
-        pool.shutdown(cancel_futures=True)
+MOLECULES = {"unit": "molecules"}
 
 
 def run_cells(
@@ -165,41 +33,42 @@ def run_cells(
     times: Sequence[float],
     n_cells: int,
     guides: CellEffects | None = None,
-    medium: Mapping[str, float] | None = None,
+    medium: Medium | Sequence[tuple[float, Medium]] | None = None,
+    initial: Mapping[str, ArrayLike] | xr.Dataset | None = None,
     seed: int = 0,
-    step_hours: float = 1.0,
+    step_hours: float | None = None,
     burn_in_hours: float | None = None,
     n_threads: int | None = None,
+    progress: bool = True,
 ) -> xr.Dataset:
     """Simulate cells and record them: the low-level entry to all engines.
 
     Args:
-        engine: one of `ENGINES`.
-        times: hours after the start at which to record, increasing, >= 0. At time 0 cells are wild type.
+        engine: `langevin` (fast), `tau` (counts molecules, in steps), `ssa` (exact) or `ode` (no noise).
+        times: hours after the start at which to record, increasing, >= 0.
         n_cells: number of independent cells; cell i has the same noise in every call with the same seed and steps.
-            (Times that are no multiples of the step change the steps; and a gene that regulates nothing is simulated
-            only from ten of its lifetimes before the first time on.)
+            (Times at which to record change the steps of langevin and tau, if they are no multiples of four of them;
+            and the strides of genes that regulate nothing, of which langevin simulates the last six lifetimes only.)
         guides: perturbation of each cell (n_cells rows), from `CellEffects.of` or a library; none by default.
-        medium: signal levels from time 0 on; the reference by default.
-        seed: root seed. step_hours: longest step of the stochastic engine.
-        burn_in_hours: time before 0; by default 8 lifetimes of the wild type's slowest mode.
-        n_threads: threads; the result does not depend on it.
+        medium: levels of signals from time 0 on, or a list of (hour from which on, levels), the first from hour 0; the
+            reference by default.
+        initial: cells to begin with, molecules by name: `mrna`, `protein`, ..., (n_cells, K), or (K,) for all alike; or
+            what this function returned, at one time. What is not named is at the wild type's mean. By default cells are
+            wild type, stationary where the engine has noise.
+        seed: root seed. step_hours: longest step; chosen from half-lives by default.
+        burn_in_hours: time before 0 in which cells become stationary; by default 8 lifetimes of the wild type's slowest
+            mode. With `initial` there is none.
+        n_threads: threads; the result does not depend on it. progress: whether to show a bar on a terminal.
 
     Returns:
-        Dataset with dims (time, cell, gene): `intensity`, expected mRNA molecules given the cell's history; `mrna`,
-        molecules, a Poisson draw of it (under `ode` too); and (time, cell, regulator) `protein`, molecules.
+        Dataset with dims (time, cell, gene): `mrna`, molecules; under engines that do not count molecules also
+        `intensity`, the mean of the Poisson law of which `mrna` is a draw; `unspliced`, molecules, with splicing;
+        `promoter`, 1 if on, with telegraph promoters; and (time, cell, regulator) `protein`, molecules.
 
     Raises:
-        SpecError: times that do not increase, no cell, guides of another number of cells.
+        SpecError: naming what is wrong: times that do not increase, no cell, guides of another number of cells, initial
+            cells of a wrong shape, an engine that cannot simulate the model. SimcellError: a number that overflows.
     """
-    import xarray as xr
-
-    from simcell.assay import require_countable
-    from simcell.kernels.counts import draw_molecules
-
-    times = [float(time) for time in times]
-    if not times or not all(0.0 <= time < np.inf for time in times) or any(b <= a for a, b in pairwise(times)):
-        raise SpecError("times", times, "a list of increasing hours >= 0")
     if seed < 0:
         raise SpecError("seed", seed, ">= 0")
     if n_cells < 1:
@@ -207,45 +76,114 @@ def run_cells(
     effects = CellEffects.none(n_cells) if guides is None else guides
     if effects.n_cells != n_cells:
         raise SpecError("guides", f"for {effects.n_cells} cells", f"for {n_cells} cells, as n_cells says")
-    segments = (Segment("medium", 0.0, times[-1]),) if times[-1] > 0.0 else ()
-    levels = dict(zip(model.signals, model.reference, strict=True))
-    plan = course(
+    effects.require_sound(model.network)
+    hours = _increasing("times", times)
+    begin = None if initial is None else initial_cells(initial, model, n_cells=n_cells)
+    plan = _plan(
+        model,
+        hours,
+        medium,
+        engine=engine,
+        step_hours=step_hours,
+        burn_in_hours=burn_in_hours if begin is None else 0.0,
+    )
+    key, found = kernel_key(seed, Purpose.DYNAMICS), _empty_dataset(model, plan, n_cells)
+
+    def simulate(block: slice) -> None:
+        cells = np.arange(block.start, block.stop, dtype=np.int64)
+        state = plan.start(
+            cells=cells, key=key, initial=None if begin is None else {name: rows[block] for name, rows in begin.items()}
+        )
+        for number, now in enumerate(plan.follow(state, effects.take(block), cells=cells, key=key)):
+            _record(found, number, block, plan.engine.observe(now), cells=cells, seed=seed)
+
+    blocks = block_slices(n_cells, lanes=plan.engine.lanes)
+    map_threads(simulate, blocks, n_threads=n_threads, progress="cells" if progress else None)
+    return found.assign_attrs(engine=engine, seed=seed)
+
+
+def _increasing(field: str, values: Sequence[float]) -> list[float]:
+    """Return hours as floats; refuse what does not increase from 0 on."""
+    hours = [float(value) for value in values]
+    if not hours or not all(0.0 <= hour < np.inf for hour in hours) or any(b <= a for a, b in pairwise(hours)):
+        raise SpecError(field, hours, "a list of increasing hours >= 0")
+    return hours
+
+
+def _plan(
+    model: CellModel,
+    times: list[float],
+    medium: Medium | Sequence[tuple[float, Medium]] | None,
+    *,
+    engine: str,
+    step_hours: float | None,
+    burn_in_hours: float | None,
+) -> Course:
+    """Return the course from a stationary wild type in its reference medium through the media to the last time."""
+    reference = dict(zip(model.signals, model.reference, strict=True))
+    given = (
+        [(0.0, reference if medium is None else medium)] if medium is None or isinstance(medium, Mapping) else medium
+    )
+    starts = _increasing("medium", [start for start, _ in given])
+    if starts[0] != 0.0:
+        raise SpecError("medium", starts[0], "0, the hour from which the first medium is there")
+    names = [f"medium{number}" for number in range(len(starts))]
+    ends = [*starts[1:], np.inf]
+    segments = tuple(
+        Segment(name, start, min(end, times[-1]))
+        for name, start, end in zip(names, starts, ends, strict=True)
+        if start < times[-1]
+    )
+    return course(
         model,
         Timeline(segments, 0.0, None, tuple(times)),
         engine=engine,
         step_hours=step_hours,
         burn_in_hours=burn_in_hours,
-        media={"reference": levels, "medium": levels if medium is None else medium},
+        media={"reference": reference} | dict(zip(names, (levels for _, levels in given), strict=True)),
     )
-    n_genes, n_regulators = model.network.n_genes, model.network.n_regulators
-    intensity = np.empty((len(times), n_cells, n_genes), np.float32)
-    level = np.empty((len(times), n_cells, n_regulators), np.float32)
-    molecules = np.empty(intensity.shape, np.int32)
-    key = kernel_key(seed, Purpose.DYNAMICS)
-    # by the millisecond, so that further times change nothing at this one; a screen's keys have one number, these two
-    counting = [kernel_key(seed, Purpose.MOLECULES, 0, round(time * MILLISECONDS)) for time in times]
 
-    def simulate(block: slice) -> None:
-        cells = np.arange(block.start, block.stop, dtype=np.int64)
-        state = plan.start(cells=cells, key=key)
-        for number, now in enumerate(plan.follow(state, effects.take(block), cells=cells, key=key)):
-            intensity[number, block] = now.intensity.T
-            level[number, block] = now.level[:n_regulators].T
-            drawn = draw_molecules(intensity[number, block], counting[number], cells, molecules[number, block])
-            require_countable(drawn)
 
-    map_threads(simulate, block_slices(n_cells), n_threads=n_threads)
-    names = np.array(model.network.genes)
+def _empty_dataset(model: CellModel, plan: Course, n_cells: int) -> xr.Dataset:
+    """Return the data set to be filled in: what this model and this engine have to show."""
+    import xarray as xr
+
+    names, times = np.array(model.network.genes), plan.timeline.sampled_at
+    kinds: dict[str, Any] = {"mrna": np.int32}
+    if not plan.engine.counts:
+        kinds["intensity"] = np.float32
+    if model.splicing_half_life is not None:
+        kinds["unspliced"] = np.int32
+    if model.promoter == "telegraph":
+        kinds["promoter"] = np.int8
+    shape, by_regulator = (len(times), n_cells, names.size), ("time", "cell", "regulator")
     return xr.Dataset(
         {
-            "mrna": (("time", "cell", "gene"), molecules, {"unit": "molecules"}),
-            "intensity": (("time", "cell", "gene"), intensity, {"unit": "molecules"}),
-            "protein": (
-                ("time", "cell", "regulator"),
-                (level * model.protein_mean).astype(np.float32),
-                {"unit": "molecules"},
-            ),
+            **{
+                name: (("time", "cell", "gene"), np.empty(shape, kind), {} if kind is np.int8 else MOLECULES)
+                for name, kind in kinds.items()
+            },
+            "protein": (by_regulator, np.empty((*shape[:2], model.network.n_regulators), np.float32), MOLECULES),
         },
-        coords={"time": times, "gene": names, "regulator": names[model.network.regulators]},
-        attrs={"engine": engine, "seed": seed},
+        coords={"time": list(times), "gene": names, "regulator": names[model.network.regulators]},
     )
+
+
+def _record(
+    found: xr.Dataset, number: int, block: slice, seen: Observation, *, cells: NDArray[np.int64], seed: int
+) -> None:
+    """Write what is seen of a block of cells at the time of this number."""
+    # by the millisecond, so that further times change nothing at this one; a screen's keys have one number, these two
+    moment = round(float(found["time"].values[number]) * MILLISECONDS)
+    found["protein"].values[number, block] = seen.protein
+    found["mrna"].values[number, block] = count_molecules(
+        seen, key=kernel_key(seed, Purpose.MOLECULES, 0, moment), cells=cells
+    )
+    if "intensity" in found:
+        found["intensity"].values[number, block] = seen.intensity
+    if "promoter" in found:
+        found["promoter"].values[number, block] = seen.promoter
+    if "unspliced" in found:
+        found["unspliced"].values[number, block] = count_unspliced(
+            seen, key=kernel_key(seed, Purpose.MOLECULES, 1, moment), cells=cells
+        )

@@ -22,24 +22,23 @@ from simcell._version import __version__
 from simcell.assay import Assay, draw_assay
 from simcell.assignment import Assignment, assign
 from simcell.cell import CellModel
+from simcell.course import Course, count_molecules, course
 from simcell.draw import draw_cell_model, draw_signal_edges
 from simcell.edge_lists import read_edge_list
 from simcell.effects import CellEffects
+from simcell.engines.langevin import choose_step
 from simcell.errors import SpecError
 from simcell.generators import GENERATORS
 from simcell.guides import GuideLibrary, draw_library
 from simcell.network import Network
 from simcell.protocol import Timeline, timeline_of
 from simcell.random import Purpose, kernel_key
-from simcell.run import Course, block_slices, course, map_threads
 from simcell.spec import ScreenSpec, dump_screen_spec, parse_screen_spec
 from simcell.spec.networks import EdgeListNetwork, EdgesNetwork
+from simcell.threads import block_slices, map_threads
 
 if TYPE_CHECKING:
     import xarray as xr
-
-
-LONG_STEP = 0.5  # decay times step from which the noise of a protein is overestimated by more than about 5%
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,12 +61,11 @@ class Screen:
         notes = list(self.model.network.notes)
         if self.model.attenuation < 1.0:
             notes.append(f"strengths of edges raised to the power {self.model.attenuation:.3g} for a stable wild type")
-        hours, decay = self.spec.engine.step_hours, self.model.decay[self.model.network.regulators]
-        fast = decay * hours > LONG_STEP
-        if self.spec.engine.name == "langevin" and fast.any():
+        hours = self.spec.engine.step_hours
+        if self.spec.engine.name == "langevin" and hours is not None and hours > 2.0 * choose_step(self.model):
             notes.append(
-                f"engine.step_hours: {hours:g} h is long beside the mRNA lifetime of {int(fast.sum())} regulators "
-                f"({1.0 / decay.max():.2g} h and more), whose proteins are then too noisy"
+                f"engine.step_hours: {hours:g} h is long beside the lifetimes of regulators, whose proteins are then "
+                f"too noisy; null would choose {choose_step(self.model):.2g} h"
             )
         return tuple(notes)
 
@@ -194,11 +192,14 @@ def simulate(
     )
 
     def simulate_chunk(chunk: slice) -> None:
-        intensity = np.empty((chunk.stop - chunk.start, screen.model.network.n_genes), np.float32)
-        for block in block_slices(chunk.stop - chunk.start):
+        size = chunk.stop - chunk.start, screen.model.network.n_genes
+        molecules, intensity = np.empty(size, np.int32), np.empty(size, np.float32)
+        for block in block_slices(size[0], lanes=plan.engine.lanes):
             cells = everyone[chunk][block]
-            intensity[block] = harvest(plan, assignment.effects.take(cells), cells=cells, key=key)
-        molecules, counts = assay.measure(intensity, everyone[chunk])
+            seen = plan.finish(assignment.effects.take(cells), cells=cells, key=key)
+            molecules[block] = count_molecules(seen, key=assay.molecules_key, cells=cells)
+            intensity[block] = seen.expected_mrna
+        counts = assay.measure(molecules, everyone[chunk])
         latent = {"intensity": intensity, "molecules": molecules} if screen.spec.output.latent else {}
         writer.write_chunk(chunk.start, counts=counts, **latent)
 
@@ -223,14 +224,6 @@ def _known_response(screen: Screen, path: str | os.PathLike[str]) -> xr.Dataset:
     return get_group(tree, "truth/response")
 
 
-def harvest(
-    plan: Course, effects: CellEffects, *, cells: NDArray[np.int64], key: NDArray[np.uint32]
-) -> NDArray[np.float32]:
-    """Return the intensities (N, G) at harvest of cells (N,) with given effects."""
-    state = plan.finish(plan.start(cells=cells, key=key), effects, cells=cells, key=key)
-    return state.intensity.T.astype(np.float32)
-
-
 def counterfactual_pairs(
     screen: Screen | ScreenSpec | Mapping[str, object] | str,
     cells: NDArray[np.int64] | list[int],
@@ -240,15 +233,15 @@ def counterfactual_pairs(
     """Return the same cells with and without their guides: what nobody can measure.
 
     Both members of a pair have the same noise, so that genes which the guides cannot reach are bit-identical (under the
-    engine `ode`, which adapts its steps to each cell, identical to its tolerance).
+    engine `ode`, which adapts its steps to each cell, identical to its tolerance; under `ssa` and `tau` see there).
 
     Args:
         screen: as in `simulate`.
         cells: numbers of cells of the screen.
 
     Returns:
-        Dataset with dims (cell, gene): `intensity` as in the screen, and `without_guide`, molecules per cell; by cell,
-        `perturbation`.
+        Dataset with dims (cell, gene): `intensity` as in the screen (molecules under engines that count them), and
+        `without_guide`, molecules per cell; by cell, `perturbation`.
     """
     import xarray as xr
 
@@ -268,8 +261,8 @@ def counterfactual_pairs(
     def run(effects: CellEffects) -> NDArray[np.float32]:
         return np.concatenate(
             map_threads(
-                lambda block: harvest(plan, effects.take(block), cells=chosen[block], key=key),
-                block_slices(chosen.size),
+                lambda block: plan.finish(effects.take(block), cells=chosen[block], key=key).expected_mrna,
+                block_slices(chosen.size, lanes=plan.engine.lanes),
             )
         )
 

@@ -18,13 +18,12 @@ from scipy.sparse import csr_array
 
 from simcell.cell import CellModel
 from simcell.effects import NOTHING, CellEffects
-from simcell.engines import LANES, State
+from simcell.engines.ode import Ode, OdeState
 from simcell.guides import GuideLibrary
-from simcell.kernels.ode import steady_slope
 from simcell.labels import CONTROL
 from simcell.profiles import log_profile
 from simcell.random import Purpose, kernel_key, stream
-from simcell.run import block_slices, map_threads
+from simcell.threads import block_slices, map_threads
 
 if TYPE_CHECKING:
     from simcell.screen import Screen
@@ -111,7 +110,9 @@ def _mean_field(
     screen: Screen, *, n_threads: int | None, progress: str | None
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return the mean-field response (T, P, G) and whether it has settled (T, P)."""
-    plan = screen.course(engine="ode")
+    plan, model = screen.course(engine="ode"), screen.model
+    engine = plan.engine
+    assert isinstance(engine, Ode)
     n_arms = len(screen.library.perturbations)
     arm, weight, effects = _states(screen)
     key = kernel_key(screen.spec.seed, Purpose.TRUTH)  # not used without noise
@@ -122,20 +123,23 @@ def _mean_field(
         seen = [now.copy() for now in plan.follow(start, here, cells=cells, key=key)]
         end = seen[-1].copy()
         last = screen.timeline.medium_at(screen.timeline.sampled_at[-1]) or screen.spec.reference_medium
-        plan.engine.advance(
+        engine.advance(
             end,
             here,
             signals=plan.media[last],
             time=screen.timeline.sampled_at[-1],
-            hours=LIFETIMES_TO_REST / screen.model.slowest_rate,
+            hours=LIFETIMES_TO_REST / model.slowest_rate,
             key=key,
             cells=cells,
         )
-        rests = _at_rest(screen.model, end, here)
-        settled = [rests & _alike(screen.model, now, end) for now in seen]
-        return np.stack([now.intensity.T for now in seen]), np.stack(settled)
+        scale = _scale(model, end)
+        rests = (np.abs(engine.slope(end, here)) <= 0.1 * SETTLED * _speed(model, end) * scale).all(axis=0)
+        settled = [rests & (np.abs(now.amounts - end.amounts) <= SETTLED * scale).all(axis=0) for now in seen]
+        return np.stack([now.amounts[: model.network.n_genes].T for now in seen]), np.stack(settled)
 
-    blocks = block_slices(arm.size, lanes=LANES // 4)  # each lane takes its own number of steps: few wait for one
+    blocks = block_slices(
+        arm.size, lanes=engine.lanes // 4
+    )  # each lane takes its own number of steps: few wait for one
     found = map_threads(respond, blocks, n_threads=n_threads, progress=progress)
     share = csr_array((weight, (arm, np.arange(arm.size))), shape=(n_arms, arm.size))
     every = np.concatenate([mean for mean, _ in found], axis=1)
@@ -158,21 +162,16 @@ def _states(screen: Screen) -> tuple[NDArray[np.int64], NDArray[np.float64], Cel
     return np.concatenate(arms), np.concatenate(weights), CellEffects.join(effects)
 
 
-def _at_rest(model: CellModel, now: State, effects: CellEffects) -> NDArray[np.bool_]:
-    """Return for each of some noise-free cells whether it hardly moves any more."""
-    state = np.concatenate([now.intensity, now.level[: model.network.n_regulators]])
-    transcription, translation = effects.entries(model.network)
-    out = np.empty_like(state)
-    steady_slope(state, now.level, model.circuit(), transcription, translation, out)
-    speed = np.concatenate([model.decay * model.mean, model.protein_decay])
-    return (np.abs(out) <= 0.1 * SETTLED * speed[:, None]).all(axis=0)
+def _scale(model: CellModel, state: OdeState) -> NDArray[np.float64]:
+    """Return (N, 1) the wild type's amounts, in the order of a noise-free state."""
+    parts = [model.mean, np.ones(model.network.n_regulators), model.unspliced_mean]
+    return np.concatenate(parts)[: state.amounts.shape[0], None]
 
 
-def _alike(model: CellModel, one: State, other: State) -> NDArray[np.bool_]:
-    """Return for each of some noise-free cells whether two of its states differ by no more than `SETTLED`."""
-    mrna = np.abs(one.intensity - other.intensity) <= SETTLED * model.mean[:, None]
-    protein = np.abs(one.level - other.level) <= SETTLED
-    return np.asarray(mrna.all(axis=0) & protein.all(axis=0))
+def _speed(model: CellModel, state: OdeState) -> NDArray[np.float64]:
+    """Return (N, 1) the rates of loss per hour, in the same order."""
+    parts = [model.decay, model.protein_decay, model.splicing_rate + model.growth]
+    return np.concatenate(parts)[: state.amounts.shape[0], None]
 
 
 def _ensemble(
@@ -182,12 +181,13 @@ def _ensemble(
     n_cells, groups = ensemble_size(screen), _construct_groups(screen.library)
     most = max(len(constructs) for constructs in groups[1:])
     plan = screen.course()
+    blocks = block_slices(n_cells, lanes=plan.engine.lanes)
     key = kernel_key(screen.spec.seed, Purpose.TRUTH)
     numbers = np.arange(n_cells, dtype=np.int64)
     # before the perturbation all arms are the same cells, so that they are simulated once
     begun = map_threads(
         lambda block: plan.start(cells=numbers[block], key=key, expected=True),
-        block_slices(n_cells),
+        blocks,
         n_threads=n_threads,
     )
 
@@ -200,10 +200,10 @@ def _ensemble(
         sizes = stratum.sum(axis=0)
         shape = (len(screen.timeline.sampled_at), screen.model.network.n_genes, n_strata)
         total, square = np.zeros(shape), np.zeros(shape)
-        for block, state in zip(block_slices(n_cells), begun, strict=True):
+        for block, state in zip(blocks, begun, strict=True):
             follow = plan.follow(state.copy(), effects.take(block), cells=numbers[block], key=key)
             for number, now in enumerate(follow):
-                expected = now.expected.astype(np.float64)
+                expected = plan.engine.expectation(now).T.astype(np.float64)
                 total[number] += expected @ stratum[block]
                 square[number] += expected**2 @ stratum[block]
         variance = np.maximum(square / sizes - (total / sizes) ** 2, 0.0) * sizes / (sizes - 1)

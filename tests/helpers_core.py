@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from simcell.calibration import SignalEdge, calibrate
 from simcell.cell import CellModel
 from simcell.effects import CellEffects
-from simcell.engines import Ode, State
+from simcell.engines import Ode
 from simcell.network import Network
 from simcell.regulation import REGULATIONS
 
@@ -46,8 +46,18 @@ def networks(draw: st.DrawFn, *, most_genes: int = 8, acyclic: bool = False) -> 
 
 
 @st.composite
-def models(draw: st.DrawFn, *, regulation: str | None = None, acyclic: bool = False, signals: bool = True) -> CellModel:
-    """Any small cell model: all parameters differ between genes and edges; up to two signals."""
+def models(
+    draw: st.DrawFn,
+    *,
+    regulation: str | None = None,
+    acyclic: bool = False,
+    signals: bool = True,
+    layers: bool = False,
+) -> CellModel:
+    """Any small cell model: all parameters differ between genes and edges; up to two signals.
+
+    With `layers` also single transcripts, splicing and cells of several sizes: whatever all engines can do.
+    """
     network = draw(networks(acyclic=acyclic))
     names = ("heat", "drug")[: draw(st.integers(0, 2))] if signals else ()
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
@@ -62,11 +72,18 @@ def models(draw: st.DrawFn, *, regulation: str | None = None, acyclic: bool = Fa
         for gene in range(network.n_genes)
         if rng.random() < 0.5
     ]
+    half_life, extra = 6.0 * factors(network.n_genes), {}
+    if layers:
+        extra = {
+            "promoter": draw(st.sampled_from(["bursty", "poisson"])),
+            "size_sigma": draw(st.sampled_from([0.0, 0.4])),
+            "splicing_half_life": draw(st.sampled_from([None, half_life * rng.uniform(0.01, 0.3, half_life.size)])),
+        }
     return calibrate(
         network,
         regulation=regulation or draw(st.sampled_from(sorted(REGULATIONS))),
         mean=20.0 * factors(network.n_genes),
-        half_life=6.0 * factors(network.n_genes),
+        half_life=half_life,
         burst_size=2.0 * factors(network.n_genes),
         activity=rng.uniform(0.02, 0.95, network.n_genes),
         fold=1.0 + 8.0 * rng.random(network.n_edges),
@@ -78,7 +95,17 @@ def models(draw: st.DrawFn, *, regulation: str | None = None, acyclic: bool = Fa
         signals=names,
         signal_edges=edges,
         reference_medium={name: float(rng.random()) for name in names},
+        **extra,
     )
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Noise-free cells, a column each: intensity (G, L) molecules, level (R+S, L), unspliced (G, L) or (0, L)."""
+
+    intensity: NDArray[np.float64]
+    level: NDArray[np.float64]
+    unspliced: NDArray[np.float64]
 
 
 def solve(
@@ -88,15 +115,19 @@ def solve(
     hours: float,
     medium: dict[str, float] | None = None,
     tolerance: float = 1e-11,
-) -> State:
-    """Return the noise-free cells, in float64, `hours` after the wild type."""
+    initial: dict[str, NDArray[np.float64]] | None = None,
+) -> Solution:
+    """Return the noise-free cells, in float64, `hours` after the wild type, or after initial molecules (L, K)."""
     effects = CellEffects.none(1) if effects is None else effects
     engine = Ode(model, tolerance=tolerance)
-    state = engine.start(effects.n_cells)
     cells = np.arange(effects.n_cells, dtype=np.int64)
+    state = engine.start(cells, key=NO_KEY, initial=initial)
     signals = model.signal_levels(medium)
     engine.advance(state, effects, signals=signals, time=0.0, hours=hours, key=NO_KEY, cells=cells)
-    return state
+    intensity, level, unspliced = np.split(
+        state.amounts, [model.network.n_genes, model.network.n_genes + model.network.n_regulators]
+    )
+    return Solution(intensity, np.concatenate([level, np.tile(signals[:, None], cells.size)]), unspliced)
 
 
 def fingerprint(*things: Any) -> str:
@@ -140,5 +171,9 @@ def make_spec(**changes: Any) -> dict[str, Any]:
 
 
 def without_noise(model: CellModel) -> CellModel:
-    """Return the model with bursts so small that intensities are deterministic."""
-    return replace(model, burst_size=np.full_like(model.burst_size, 1e-9))
+    """Return the model with bursts so small and molecules so many that chance moves levels by 1e-4 or less.
+
+    Over wild-type means, its noise-free cells are those of the model.
+    """
+    many = {name: np.full_like(getattr(model, name), 2e8) for name in ("mean", "protein_mean")}
+    return replace(model, burst_size=np.full_like(model.burst_size, 1e-9), **many)

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 import xarray as xr
 from helpers_core import make_model, make_network, make_spec, models
 from hypothesis import given, settings
@@ -14,11 +15,13 @@ from hypothesis import strategies as st
 import simcell
 from simcell.cell import CellModel
 from simcell.effects import CellEffects
-from simcell.engines import LANES, Langevin, State
+from simcell.engines import Langevin
+from simcell.engines.langevin import LangevinState
 from simcell.random import Purpose, kernel_key
 from simcell.run import run_cells
 
 KEY = kernel_key(9, Purpose.DYNAMICS)
+FIELDS = ("pools", "level", "expected")
 
 
 def guides_for(cells: np.ndarray, n_genes: int) -> CellEffects:
@@ -34,10 +37,10 @@ def guides_for(cells: np.ndarray, n_genes: int) -> CellEffects:
     )
 
 
-def advanced(model: CellModel, cells: np.ndarray) -> State:
+def advanced(model: CellModel, cells: np.ndarray) -> LangevinState:
     """Return cells after 7.5 h in one block."""
     engine = Langevin(model)
-    state = engine.start(cells.size, expected=True)
+    state = engine.start(cells, key=KEY, expected=True)
     effects = guides_for(cells, model.network.n_genes)
     signals = model.signal_levels(None)
     engine.advance(state, effects, signals=signals, time=0.0, hours=7.5, key=KEY, cells=cells)
@@ -45,28 +48,34 @@ def advanced(model: CellModel, cells: np.ndarray) -> State:
 
 
 @settings(max_examples=25)
-@given(models(), st.integers(1, 40), st.data())
+@given(models(layers=True), st.integers(1, 40), st.data())
 def test_permuting_cells_permutes_the_result(model: CellModel, n_cells: int, data: st.DataObject) -> None:
     cells = np.arange(n_cells, dtype=np.int64) * 7 + 2**33
     order = np.array(data.draw(st.permutations(range(n_cells))))
     straight, shuffled = advanced(model, cells), advanced(model, cells[order])
-    for field in ("intensity", "level", "expected"):
+    for field in FIELDS:
         assert np.array_equal(getattr(straight, field)[:, order], getattr(shuffled, field))
 
 
 @settings(max_examples=25)
-@given(models(), st.integers(2, 40), st.data())
+@given(models(layers=True), st.integers(2, 40), st.data())
 def test_cutting_cells_into_blocks_changes_no_bit(model: CellModel, n_cells: int, data: st.DataObject) -> None:
     cells = np.arange(n_cells, dtype=np.int64)
     cut = data.draw(st.integers(1, n_cells - 1))
     whole, parts = advanced(model, cells), (advanced(model, cells[:cut]), advanced(model, cells[cut:]))
-    for field in ("intensity", "level", "expected"):
+    assert np.array_equal(whole.size, np.concatenate([part.size for part in parts]))
+    for field in FIELDS:
         joined = np.concatenate([getattr(part, field) for part in parts], axis=1)
         assert np.array_equal(getattr(whole, field), joined)
 
 
 @settings(max_examples=10)
-@given(models(), st.sampled_from(["langevin", "ode"]), st.integers(1, 2 * LANES + 5), st.integers(1, 60))
+@given(
+    models(layers=True),
+    st.sampled_from(["langevin", "ode"]),
+    st.integers(1, 2 * Langevin.lanes + 5),
+    st.integers(1, 60),
+)
 def test_threads_and_further_cells_change_no_bit(model: CellModel, engine: str, n_cells: int, more: int) -> None:
     def run(n: int, threads: int) -> xr.Dataset:
         guides = guides_for(np.arange(n), model.network.n_genes)
@@ -77,6 +86,7 @@ def test_threads_and_further_cells_change_no_bit(model: CellModel, engine: str, 
     alone = run(n_cells, 1)
     assert alone.identical(run(n_cells, 2))
     assert alone.identical(run(n_cells + more, 2).isel(cell=slice(0, n_cells)))
+    assert ("unspliced" in alone) == (model.splicing_half_life is not None)
 
 
 @settings(max_examples=6)
@@ -104,8 +114,18 @@ def test_chunks_and_threads_change_no_bit_of_a_screen(
         xr.testing.assert_identical(group, other[path])
 
 
-def test_a_gene_that_another_does_not_reach_does_not_feel_its_guide() -> None:
-    model = make_model(make_network([(0, 1, 1), (1, 2, -1), (3, 4, 1), (4, 3, 1)]))
+@pytest.mark.parametrize("changes", [{}, {"splicing_half_life": 0.5, "size_sigma": 0.3}], ids=["plain", "layers"])
+def test_a_gene_that_another_does_not_reach_does_not_feel_its_guide(changes: dict[str, float]) -> None:
+    model = make_model(make_network([(0, 1, 1), (1, 2, -1), (3, 4, 1), (4, 3, 1)]), **changes)
     runs = [run_cells(model, times=[20.0], n_cells=9, guides=g) for g in (None, CellEffects.of(1, 0.2, n_cells=9))]
     same = (runs[0]["intensity"] == runs[1]["intensity"]).all("cell").values[0]
     assert same.tolist() == [True, False, False, True, True]
+
+
+def test_a_multiplier_of_one_changes_no_bit() -> None:
+    model = make_model(make_network([(0, 1, 1), (1, 2, -1)]), splicing_half_life=0.5, size_sigma=0.3)
+    one, other = (
+        run_cells(model, times=[5.0, 20.0], n_cells=9, guides=guides)
+        for guides in (None, CellEffects.of([0, 1], 1.0, translation=1.0, n_cells=9, start=3.0, constant=2.0))
+    )
+    assert one.identical(other)

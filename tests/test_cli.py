@@ -96,7 +96,12 @@ def test_wrong_arguments_exit_2(capsys: pytest.CaptureFixture[str], arguments: l
         ("name: x\nnetwork: {kind: cascade}", ["--set", "assay.batch=2"],
          ["assay.batch: 'batch' is not a known key (did you mean 'batches'?); allowed: batches, cells_per_batch, "
           "capture, size_factor_sigma, batch_sigma"]),
-        ("name: x\nnetwork: {kind: cascade}", ["--engine", "ssa"], ["engine.name: 'ssa' is not one of langevin, ode"]),
+        ("name: x\nnetwork: {kind: cascade}", ["--engine", "sssa"],
+         ["engine.name: 'sssa' is not one of langevin, ode, ssa, tau (did you mean 'ssa'?)"]),
+        ("name: x\nnetwork: {kind: cascade}\ncell: {promoter: telegraph}", ["--engine", "langevin"],
+         ["engine: 'langevin' is not able to simulate telegraph promoters; ssa and tau are"]),
+        ("name: x\nnetwork: {kind: cascade}\ncell: {division: true}", ["--engine", "ode"],
+         ["engine: 'ode' is not able to divide cells; ssa and tau are"]),
     ],
 )  # fmt: skip
 def test_faults_of_a_spec_are_one_line_each(

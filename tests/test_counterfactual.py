@@ -15,6 +15,7 @@ SPECS = {
     "knockout": {"library": {"modality": "knockout"}},
     "crispra": {"library": {"modality": "crispra"}},
     "ode": {"engine": {"name": "ode"}},
+    "layers": {"cell": {"splicing_half_life": {"median": 0.2, "sigma": 0.1}, "size_sigma": 0.3}},
     "moi": {"protocol": [{"step": "transduce", "moi": 1.0}, {"step": "culture", "hours": 20.0}, {"step": "harvest"}]},
 }
 

@@ -42,7 +42,7 @@ def shift(effects: CellEffects) -> CellEffects:
 
 @pytest.mark.parametrize("engine", ["langevin", "ode"])
 @settings(max_examples=10)
-@given(model=models())
+@given(model=models(layers=True))
 def test_a_guide_against_nothing_changes_no_bit(engine: str, model: CellModel) -> None:
     control = record(model, engine=engine, n_cells=2)
     for gene, transcription, start in ((-1, 0.0, 0.0), (0, 1.0, 0.0), (0, 0.0, 40.0), (0, 0.0, 1e6)):

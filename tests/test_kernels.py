@@ -163,31 +163,37 @@ def test_the_tableau_satisfies_the_order_conditions() -> None:
     assert abs(fourth @ c**4 - 1 / 5) > 1e-4
 
 
-@settings(max_examples=12)
-@given(models(), st.integers(0, 1000))
+@settings(max_examples=20)
+@given(models(layers=True), st.integers(0, 1000))
 def test_the_solver_against_another_one(model: CellModel, seed: int) -> None:
     """The equations written again in numpy, solved by scipy, for a cell with a guide that sets in."""
     n, regulators = model.network.n_genes, model.network.regulators
+    last = n + regulators.size
     gene = seed % n
     factor, translation, start, constant = 0.1 + (seed % 7) / 3, 0.3, 2.0, 5.0
     medium = {name: 0.8 for name in model.signals}
+    spliced = model.splicing_half_life is not None
 
     def slope(time: float, state: NDArray[np.float64]) -> NDArray[np.float64]:
         ramp = 1 - np.exp(-(time - start) / constant) if time > start else 0.0
-        levels = np.concatenate([np.maximum(state[n:], 0), model.signal_levels(medium)])
-        target = model.ceiling * model.regulation.activity(model.basal, model.strength, model.edges, levels)
-        target[gene] *= 1 + (factor - 1) * ramp
+        levels = np.concatenate([np.maximum(state[n:last], 0), model.signal_levels(medium)])
+        begun = model.max_rate * model.regulation.activity(model.basal, model.strength, model.edges, levels)
+        begun[gene] *= 1 + (factor - 1) * ramp
         made = state[regulators] / model.mean[regulators]
         made[regulators == gene] *= 1 + (translation - 1) * ramp
-        return np.concatenate([model.decay * (target - state[:n]), model.protein_decay * (made - state[n:])])
+        matured = model.splicing_rate * state[last:] if spliced else begun
+        unspliced = begun - (model.splicing_rate + model.growth) * state[last:] if spliced else []
+        mrna, protein = matured - model.decay * state[:n], model.protein_decay * (made - state[n:last])
+        return np.concatenate([mrna, protein, unspliced])
 
-    wild = np.concatenate([model.mean, np.ones(regulators.size)])
+    wild = np.concatenate([model.mean, np.ones(regulators.size), model.unspliced_mean if spliced else []])
     middle = solve_ivp(slope, (0, start), wild, rtol=1e-9, atol=1e-10).y[:, -1]
     expected = solve_ivp(slope, (start, 40), middle, rtol=1e-9, atol=1e-10).y[:, -1]
     effects = CellEffects.of(gene, factor, translation=translation, start=start, constant=constant)
     found = solve(model, effects, hours=40.0, medium=medium, tolerance=1e-9)
     np.testing.assert_allclose(found.intensity[:, 0], expected[:n], rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(found.level[: regulators.size, 0], expected[n:], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found.level[: regulators.size, 0], expected[n:last], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found.unspliced[:, 0], expected[last:], rtol=1e-5, atol=1e-6)
 
 
 def test_tolerance_is_kept() -> None:
@@ -202,33 +208,47 @@ def test_tolerance_is_kept() -> None:
     assert errors[2] < 1e-7
 
 
-@settings(max_examples=15)
-@given(models())
+@settings(max_examples=25)
+@given(models(layers=True))
 def test_without_noise_the_stochastic_kernel_is_the_deterministic_one(model: CellModel) -> None:
     effects = CellEffects.of(0, 0.2, translation=0.5, start=1.0, constant=4.0)
-    quiet = Langevin(without_noise(model), step_hours=0.05)
-    state = quiet.start(1, expected=True)
-    signals, cells = model.signal_levels(None), np.zeros(1, np.int64)
+    model = without_noise(model)
+    quiet, cells = Langevin(model, step_hours=0.05), np.zeros(1, np.int64)
+    state = quiet.start(cells, key=KEY, expected=True)
+    assert state.size[0] == 1.0 or model.size_sigma > 0.0
+    signals = model.signal_levels(None)
     quiet.advance(state, effects, signals=signals, time=0.0, hours=20.0, key=KEY, cells=cells)
-    exact = solve(model, effects, hours=20.0)
-    np.testing.assert_allclose(state.intensity, exact.intensity, rtol=5e-3, atol=1e-3)
-    np.testing.assert_allclose(state.level, exact.level, rtol=5e-3, atol=1e-3)
-    np.testing.assert_allclose(state.expected, state.intensity, rtol=1e-3, atol=1e-4)
+    seen, expectation, exact = quiet.observe(state), quiet.expectation(state), solve(model, effects, hours=20.0)
+    size = state.size[0].astype(np.float64)  # amounts are proportional to it, concentrations are not
+    near = {"rtol": 5e-3, "atol": 1e-3}
+    np.testing.assert_allclose(state.level, exact.level, **near)
+    np.testing.assert_allclose(seen.intensity[0] / model.mean, size * exact.intensity[:, 0] / model.mean, **near)
+    np.testing.assert_allclose(expectation[0] / model.mean, seen.intensity[0] / model.mean, rtol=1e-3, atol=1e-4)
+    protein = size * exact.level[: model.network.n_regulators, 0]
+    np.testing.assert_allclose(seen.protein[0] / model.protein_mean, protein, **near)
+    assert (seen.unspliced_intensity is None) == (model.splicing_half_life is None)
+    if seen.unspliced_intensity is not None:
+        mean = model.unspliced_mean
+        np.testing.assert_allclose(seen.unspliced_intensity[0] / mean, size * exact.unspliced[:, 0] / mean, **near)
 
 
+@pytest.mark.parametrize("splicing_half_life", [None, 0.5])
 @pytest.mark.parametrize("n_genes", [2, 3, 4, 5, 9])
-def test_every_gene_has_its_own_noise_whatever_their_number(n_genes: int) -> None:
+def test_every_gene_has_its_own_noise_whatever_their_number(n_genes: int, splicing_half_life: float | None) -> None:
     """Bits are drawn for four genes at a time: neither the last, incomplete four nor the others may share any."""
-    alike = make_model(make_network([(0, 0, 1)], genes=n_genes), fold=1.0)
-    engine = Langevin(alike)
-    state = engine.start(300)
+    network = make_network([(0, 0, 1)], genes=n_genes)
+    alike = make_model(network, fold=1.0, splicing_half_life=splicing_half_life)
+    engine = Langevin(alike, step_hours=1.0)
     cells = np.arange(300, dtype=np.int64)
+    state = engine.start(cells, key=KEY)
     engine.advance(state, CellEffects.none(300), signals=np.empty(0), time=0.0, hours=1.0, key=KEY, cells=cells)
-    correlation = np.corrcoef(state.intensity) - np.eye(n_genes)
+    pools = state.pools
+    gene = np.arange(len(pools)) % n_genes  # a gene's unspliced transcripts go with its mRNA, as they should
+    correlation = np.where(gene == gene[:, None], 0.0, np.corrcoef(pools))
     assert np.abs(correlation).max() < 6.5 / np.sqrt(300)
-    before = state.intensity.copy()
+    before = pools[:n_genes].copy()
     engine.advance(state, CellEffects.none(300), signals=np.empty(0), time=1.0, hours=1.0, key=KEY, cells=cells)
-    fresh = state.intensity - np.exp(-alike.decay[0]) * before  # a second step has other noise than the first
+    fresh = state.pools[:n_genes] - np.exp(-alike.decay[0]) * before  # a second step has other noise than the first
     assert abs(np.corrcoef(fresh[0], before[0])[0, 1]) < 0.4
 
 
@@ -239,8 +259,10 @@ import tempfile, sys
 from helpers_core import make_spec
 from simcell import simulate
 from simcell.kernels import counts, langevin, ode, streams
+layers = {"splicing_half_life": {"median": 0.2, "sigma": 0.1}, "size_sigma": 0.2}
 for engine in ("langevin", "ode"):
-    simulate(make_spec(engine={"name": engine}), tempfile.mkdtemp() + "/x.zarr", progress=False)
+    for cell in ({}, layers):
+        simulate(make_spec(engine={"name": engine}, cell=cell), tempfile.mkdtemp() + "/x.zarr", progress=False)
 kernels = {
     f"{module.__name__}.{name}": thing.signatures
     for module in (counts, langevin, ode, streams)

@@ -77,6 +77,13 @@ def test_stretches_cover_the_segments_and_end_at_every_sample(hours: list[float]
         assert early.end == late.start
         assert early.start < early.end
     assert tuple(stretch.end for stretch, measured in stretches if measured) == inside
+    assert len(stretches) <= len(inside) + 1  # all in one medium: cut where cells are measured alone
+
+
+def test_stretches_are_cut_where_the_medium_changes() -> None:
+    line = timeline_of([culture(3.0), culture(2.0), culture(4.0, "rich"), culture(1.0, "rich"), culture(5.0), HARVEST])
+    expected = [Segment("base", 0.0, 5.0), Segment("rich", 5.0, 10.0), Segment("base", 10.0, 15.0)]
+    assert list(line.stretches()) == [(expected[0], False), (expected[1], False), (expected[2], True)]
 
 
 @given(st.floats(0.01, 500.0), st.floats(0.01, 500.0))
@@ -90,7 +97,7 @@ def test_culture_in_two_parts_gives_the_same_cells() -> None:
     parts = screen(step("transduce"), step("culture", hours=12.0), step("culture", hours=18.0))
     whole = screen(step("transduce"), step("culture", hours=30.0))
     pairs = [counterfactual_pairs(each, list(range(9))) for each in (parts, whole)]
-    assert pairs[0].intensity.values.tobytes() == pairs[1].intensity.values.tobytes()  # whole steps: bit for bit
+    assert pairs[0].intensity.values.tobytes() == pairs[1].intensity.values.tobytes()
     odd = screen(step("transduce"), step("culture", hours=7.3), step("culture", hours=22.7), engine={"name": "ode"})
     even = screen(step("transduce"), step("culture", hours=30.0), engine={"name": "ode"})
     pairs = [counterfactual_pairs(each, list(range(9))) for each in (odd, even)]

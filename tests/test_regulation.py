@@ -9,6 +9,7 @@ import pytest
 from helpers_core import make_model, make_network, models
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba import njit
 from numpy.typing import NDArray
 
 from simcell.cell import CellModel
@@ -52,14 +53,19 @@ def activity_of(model: CellModel, levels: Array) -> Array:
     return model.regulation.activity(model.basal, model.strength, model.edges, levels)
 
 
+@njit
+def every_activity(circuit, level, power, out):
+    for gene in range(out.shape[0]):
+        activity(gene, circuit, level, power, out[gene])
+
+
 def compiled(model: CellModel, levels: Array, dtype: type[np.floating]) -> NDArray[np.floating]:
     """Return activities (G, L) of levels (I, L) from the kernel."""
     circuit = model.circuit(dtype)
     level = levels.astype(dtype)
     power = (levels ** model.hill[:, None]).astype(dtype)
     out = np.empty((model.network.n_genes, level.shape[1]), dtype)
-    for gene in range(out.shape[0]):
-        activity(gene, circuit, level, power, out[gene])
+    every_activity(circuit, level, power, out)
     return out
 
 

@@ -12,6 +12,7 @@ from helpers_core import make_spec
 
 from simcell import assay as assay_module
 from simcell.dataset import load
+from simcell.engines.langevin import choose_step
 from simcell.errors import SimcellError, SpecError
 from simcell.labels import perturbation_label
 from simcell.schema import SCHEMA, get_array, has_group
@@ -206,6 +207,15 @@ def test_attenuation_is_noted() -> None:
     assert build_screen(make_spec(network=network, cell=cell | {"require_stable": False}, library=library)).notes == ()
 
 
+def test_a_step_that_is_too_long_is_noted() -> None:
+    (note,) = build_screen(make_spec(engine={"step_hours": 12.0})).notes
+    chosen = choose_step(build_screen(make_spec()).model)
+    assert note.startswith("engine.step_hours: 12 h is long beside the lifetimes of regulators")
+    assert note.endswith(f"null would choose {chosen:.2g} h")
+    for engine in ({"step_hours": chosen}, {}, {"name": "ode", "step_hours": 12.0}):
+        assert build_screen(make_spec(engine=engine)).notes == ()
+
+
 @pytest.mark.parametrize("where", ["measure", "batch_of"])
 def test_a_failure_in_the_middle_leaves_nothing(where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
@@ -251,6 +261,12 @@ def test_errors_come_before_any_work(tmp_path: Path) -> None:
         ),
         (make_spec(seed=-1), "seed: -1 is not"),
         (make_spec(assay={"batches": 0}), "assay.batches: 0 is not"),
+        (make_spec(cell={"promoter": "telegraph"}), "engine: 'langevin' is not able to simulate telegraph promoters"),
+        (make_spec(cell={"division": True}), "engine: 'langevin' is not able to divide cells"),
+        (
+            make_spec(cell={"splicing_half_life": {"median": 30.0, "sigma": 0.0}}),
+            r"cell.splicing_half_life: 30.0 is not at most .* h for A under langevin",
+        ),
     ):
         with pytest.raises(SpecError, match=message):
             simulate(spec, tmp_path / "screen.zarr", progress=False)
@@ -280,6 +296,13 @@ SMALL: dict[str, dict[str, Any]] = {
     "no spread": {"assay": {"size_factor_sigma": 0.0, "batch_sigma": 0.0}},
     "few molecules": {"cell": {"mean_mrna": {"median": 0.01, "sigma": 1.0}}},
     "many molecules": {"cell": {"mean_mrna": {"median": 1e5, "sigma": 1.0}, "burst_size": {"median": 100, "sigma": 1}}},
+    "spliced": {"cell": {"splicing_half_life": {"median": 0.2, "sigma": 0.3}}},
+    "single transcripts": {"cell": {"promoter": "poisson"}},
+    "silenced at once, single transcripts": {
+        "cell": {"promoter": "poisson"},
+        "library": {"efficacy": {"mean": 1.0}, "onset": {"lag_hours": 0.0, "time_constant_hours": 0.0}},
+    },
+    "cells of all sizes": {"cell": {"size_sigma": 1.0, "splicing_half_life": {"median": 0.2, "sigma": 0.3}}},
     "no growth": {"cell": {"doubling_time": None, "burst_size": {"median": 1e-6, "sigma": 0.0}}},
     "knock-out for sure": {"library": {"modality": "knockout", "efficacy": {"mean": 1.0}}},
     "silenced": {"library": {"efficacy": {"mean": 1.0}, "onset": {"lag_hours": 0.0, "time_constant_hours": 0.0}}},

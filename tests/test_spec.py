@@ -32,6 +32,9 @@ def test_a_minimal_spec_has_sensible_defaults() -> None:
     assert spec.network.kind == "grouped-scale-free"
     assert [step.step for step in spec.protocol] == ["transduce", "culture", "harvest"]
     assert spec.reference_medium == "base"
+    assert spec.engine.step_hours is None
+    assert (spec.cell.promoter, spec.cell.splicing_half_life) == ("bursty", None)
+    assert (spec.cell.division, spec.cell.size_sigma) == (False, 0.0)
 
 
 def test_yaml_means_what_it_looks_like() -> None:
@@ -118,7 +121,14 @@ PROTOCOL = "[{step: transduce}, {step: culture, hours: 5}, %s, {step: harvest}]"
         ("signals: {ifn: [{target: a, sign: 1}, {target: a, sign: -1}]}",
          "signals.ifn[1].target: 'a' is not new; a signal acts on a gene only once"),
         ("engine: {name: langevine}",
-         "engine.name: 'langevine' is not one of langevin, ode (did you mean 'langevin'?)"),
+         "engine.name: 'langevine' is not one of langevin, ode, ssa, tau (did you mean 'langevin'?)"),
+        ("engine: {step_hours: 0}", "engine.step_hours: 0 is not > 0"),
+        ("engine: {step_hours: 25}", "engine.step_hours: 25 is not <= 24"),
+        ("cell: {promoter: burst}",
+         "cell.promoter: 'burst' is not one of bursty, poisson, telegraph (did you mean 'bursty'?)"),
+        ("cell: {splicing_half_life: {median: -1, sigma: 0.1}}", "cell.splicing_half_life.median: -1 is not > 0"),
+        ("cell: {size_sigma: -0.1}", "cell.size_sigma: -0.1 is not >= 0"),
+        ("cell: {division: 1}", "cell.division: 1 is not true or false"),
         ("truth: {cells_per_perturbation: 1}", "truth.cells_per_perturbation: 1 is not >= 2"),
     ],
 )  # fmt: skip

@@ -86,6 +86,10 @@ cells = optional(
     strength=ranges(folds),
     half_response=st.fixed_dictionaries({"sigma": sigma}),
     hill=ranges(positive),
+    promoter=st.sampled_from(["bursty", "poisson", "telegraph"]),
+    splicing_half_life=st.none() | lognormal,
+    division=st.booleans(),
+    size_sigma=sigma,
     require_stable=st.booleans(),
 )
 
@@ -158,8 +162,8 @@ def screens(draw: st.DrawFn) -> dict[str, Any]:
         ),
         "engine": draw(
             optional(
-                name=st.sampled_from(["langevin", "ode"]),
-                step_hours=st.floats(1e-12, 24.0),
+                name=st.sampled_from(["langevin", "ode", "ssa", "tau"]),
+                step_hours=st.none() | st.floats(1e-12, 24.0),
                 burn_in_hours=st.none() | non_negative,
             )
         ),

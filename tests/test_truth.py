@@ -16,6 +16,7 @@ from simcell.spec.measurement import AssaySpec
 from simcell.truth import Response, true_response
 
 ENGINES = ["langevin", "ode"]
+LAYERS = {"splicing_half_life": {"median": 0.3, "sigma": 0.3}, "size_sigma": 0.3}
 
 
 @cache
@@ -89,10 +90,12 @@ def test_without_noise_the_ensemble_is_the_mean_field() -> None:
     assert (response.ensemble_se[0, 0] < 1e-7 * response.ensemble_mean[0, 0]).all()
 
 
+@pytest.mark.parametrize("cell", [{}, LAYERS], ids=["plain", "layers"])
 @pytest.mark.parametrize("modality", ["crispri", "knockout"])
-def test_the_ensemble_agrees_with_cells(modality: str) -> None:
+def test_the_ensemble_agrees_with_cells(modality: str, cell: dict[str, object]) -> None:
     """The mean over simulated cells of an arm is the ensemble's within their standard errors."""
     spec = make_spec(
+        cell=cell,
         library={"modality": modality, "targets": ["A", "E"], "combinations": [], "control_fraction": 0.3},
         truth={"cells_per_perturbation": 400},
         assay={"cells_per_batch": 600},
@@ -108,6 +111,17 @@ def test_the_ensemble_agrees_with_cells(modality: str) -> None:
         assert np.abs(z).max() < 6.5, (label, z)
         # and the standard error is about as large as that of own noise averaged out allows: never larger
         assert (response.ensemble_se[0, arm] <= 1.3 * cells.std(axis=0, ddof=1) / np.sqrt(400) + 1e-9).all()
+
+
+def test_unspliced_transcripts_and_sizes_leave_the_mean_field() -> None:
+    """Of spliced mRNA, once it is at rest: splicing then only passes on what is made."""
+    steps = [{"step": "transduce"}, {"step": "culture", "hours": 2000.0}, {"step": "harvest"}]
+    found = [
+        true_response(build_screen(make_spec(protocol=steps, engine={"name": "ode"}, cell=cell)), progress=False)
+        for cell in ({}, LAYERS)
+    ]
+    np.testing.assert_allclose(found[0].mean_field, found[1].mean_field, rtol=1e-6)
+    assert found[1].settled.all()
 
 
 def settled(hours: float, *, engine: str = "ode", **changes: object) -> np.ndarray:
@@ -168,7 +182,8 @@ def test_the_log_profile_is_the_limit_of_pooled_counts_also_where_capture_is_com
     assay = draw_assay(spec, n_genes=6, seed=4)
     mean = np.array([50.0, 80.0, 120.0, 30.0, 60.0, 200.0])
     cells = np.arange(assay.n_cells, dtype=np.int64)
-    _, counts = assay.measure(np.tile(mean.astype(np.float32), (cells.size, 1)), cells)
+    molecules = np.random.default_rng(4).poisson(mean, (cells.size, mean.size)).astype(np.int32)
+    counts = assay.measure(molecules, cells)
     error = counts.std(axis=0) / np.sqrt(cells.size)
     assert (np.abs(counts.mean(axis=0) - assay.through(mean)) < 6.5 * error).all()
     assert (np.abs(counts.mean(axis=0) - spec.capture * mean * assay.efficiency.mean(axis=0)) > 6.5 * error).any()

@@ -29,6 +29,8 @@ class Circuit(NamedTuple):
     protein_decay: NDArray[np.floating]  # (R,) per hour, dilution included
     mean: NDArray[np.floating]  # (R,) wild-type mRNA of each regulator, molecules per cell
     hill: NDArray[np.floating]  # (I,) cooperativity of each input
+    unspliced_decay: NDArray[np.floating]  # (G,) of unspliced transcripts, per hour; or (0,) without splicing
+    unspliced_ceiling: NDArray[np.floating]  # (G,) mean of unspliced transcripts at activity 1; or (0,)
 
 
 class Effects(NamedTuple):
@@ -38,6 +40,7 @@ class Effects(NamedTuple):
     """
 
     row: NDArray[np.int32]  # (M,) gene (of transcription) or regulator (of translation)
+    pointer: NDArray[np.int32]  # (rows+1,) entries pointer[i]..pointer[i+1] are of row i
     lane: NDArray[np.int32]  # (M,)
     multiplier: NDArray[np.float64]  # (M,)
     start: NDArray[np.float64]  # (M,) hours

@@ -23,8 +23,10 @@ from numba import njit
 
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": False, "boundscheck": False}
 # A function that only kernels call is always inlined, for a call keeps a loop scalar; and it counts no references to
-# the arrays it is given, which took a third of the time (hence it may not make arrays of its own).
-INLINED: Any = OPTIONS | {"forceinline": True, "_nrt": False}
+# the arrays it is given, which took a third of the time (hence it may not make arrays of its own). No C code calls it,
+# and a wrapper for that took a tenth of the time to compile.
+CALLED: Any = OPTIONS | {"_nrt": False, "no_cfunc_wrapper": True}
+INLINED: Any = CALLED | {"forceinline": True}
 
 
 def _digest() -> str:
@@ -56,6 +58,11 @@ CACHE_FOLDER = _cache_folder()
 def helper(function: Callable[..., Any]) -> Any:
     """Compile a function that only kernels call; it makes no arrays of its own."""
     return njit(**INLINED)(function)
+
+
+def subroutine(function: Callable[..., Any]) -> Any:
+    """Compile a function that only kernels call, too large to be copied to every place; it makes no arrays either."""
+    return njit(**CALLED)(function)
 
 
 def kernel(function: Callable[..., Any]) -> Any:

@@ -1,7 +1,8 @@
 """The deterministic kernel: the mean-field equations of L cells side by side (lanes), solved to a stated tolerance.
 
 dy_g/dt = decay_g (ceiling_g activity_g(level) m_g(t) - y_g), dlevel_r/dt = protein_decay_r (n_r(t) y_r/mean_r -
-level_r), with m and n the perturbations' multipliers. Molecules' lifetimes differ little: the system is hardly stiff.
+level_r), with m and n the perturbations' multipliers. With splicing, promoters make unspliced transcripts u_g likewise,
+and y_g follows u_g over their ratio. Molecules' lifetimes differ little: the system is hardly stiff.
 
 Every lane has a time and a step of its own, so that a cell's solution does not depend on its neighbours.
 
@@ -38,11 +39,12 @@ SUCCESS, NOT_FINITE, TOO_MANY_STEPS = 0, 1, 2
 
 @helper
 def slope(time, state, out, circuit, transcription, translation, level, power, value):
-    """Set out (G+R, L) to the slope at a state (G+R, L) at times (L,).
+    """Set out (N, L) to the slope at a state (N, L) at times (L,): rows of mRNA, levels and unspliced transcripts.
 
     level, power (I, L), of which the rows of signals are set, and value (L,) are work space.
     """
     n_genes, lanes = circuit.basal.size, time.size
+    unspliced = n_genes + circuit.regulator.size
     for r in range(circuit.regulator.size):
         for lane in range(lanes):
             level[r, lane] = max(state[n_genes + r, lane], 0.0)
@@ -55,6 +57,12 @@ def slope(time, state, out, circuit, transcription, translation, level, power, v
             value[lane] *= multiplier_at(time[lane], transcription, entry)
             entry += 1
         decay, ceiling = circuit.decay[gene], circuit.ceiling[gene]
+        if circuit.unspliced_decay.size > 0:
+            first, most = circuit.unspliced_decay[gene], circuit.unspliced_ceiling[gene]
+            for lane in range(lanes):
+                made = state[unspliced + gene, lane]
+                out[unspliced + gene, lane] = first * (most * value[lane] - made)
+                value[lane] = made / most
         for lane in range(lanes):
             out[gene, lane] = decay * (ceiling * value[lane] - state[gene, lane])
     entry = 0
@@ -83,7 +91,7 @@ def _combine(out, slopes, weights, n_stages):
 
 @kernel
 def ode_solve(state, level, circuit, transcription, translation, start, hours, tolerance, max_steps, status):
-    """Advance state (G+R, L) float64, mRNA then levels, in place over `hours` from `start`.
+    """Advance state (N, L) float64 in place over `hours` from `start`: mRNA, levels, unspliced transcripts if any.
 
     The error of a step is held below tolerance * (1e-3 + |state|) for mRNA in molecules and levels alike.
 
@@ -146,7 +154,7 @@ def ode_solve(state, level, circuit, transcription, translation, start, hours, t
 
 @kernel
 def steady_slope(state, level, circuit, transcription, translation, out):
-    """Set out (G+R, L) to the slope at a state (G+R, L) with every perturbation fully established (time = infinity).
+    """Set out (N, L) to the slope at a state (N, L) with every perturbation fully established (time = infinity).
 
     Args:
         level: (I, L), of which the rows of signals are read.

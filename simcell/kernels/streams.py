@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 from numba import uint32, uint64
+from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from simcell.kernels.jit import helper, kernel
 
@@ -18,6 +20,7 @@ MULTIPLIER_0, MULTIPLIER_1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 WEYL_0, WEYL_1 = np.uint32(0x9E3779B9), np.uint32(0xBB67AE85)
 WORD = np.uint64(32)
 LOW = np.uint64(0xFFFFFFFF)
+SIZES = 2**32 - 1  # in place of a gene or a block of genes: draws that belong to a whole cell
 
 
 @helper
@@ -65,16 +68,43 @@ def fill_bits(out, key, cells, draw, block):
 
 
 @helper
+def bits(key, cell, gene, draw):
+    """Return the four uint32 of one draw of one gene of one cell."""
+    cell = uint64(cell)
+    return philox(uint32(draw), uint32(gene), uint32(cell & LOW), uint32(cell >> WORD), uint32(key[0]), uint32(key[1]))
+
+
+@helper
 def uniforms(key, cell, gene, draw):
     """Return two independent float64 in (0, 1), 52 bits each, for one draw of one gene of one cell."""
-    cell = uint64(cell)
-    r0, r1, r2, r3 = philox(
-        uint32(draw), uint32(gene), uint32(cell & LOW), uint32(cell >> WORD), uint32(key[0]), uint32(key[1])
-    )
+    r0, r1, r2, r3 = bits(key, cell, gene, draw)
     # 52 bits and one half more: 53 could round up to 1
     high = (uint64(r0) << uint64(20)) ^ (uint64(r1) >> uint64(12))
     low = (uint64(r2) << uint64(20)) ^ (uint64(r3) >> uint64(12))
     return (np.float64(high) + 0.5) * 2.0**-52, (np.float64(low) + 0.5) * 2.0**-52
+
+
+@helper
+def three_uniforms(key, cell, gene, draw):
+    """Return three independent float64 in (0, 1), of 44, 42 and 42 bits, for one draw of one gene of one cell."""
+    r0, r1, r2, r3 = bits(key, cell, gene, draw)
+    first = (uint64(r0) << uint64(12)) ^ (uint64(r1) >> uint64(20))
+    second = ((uint64(r1) & uint64(0xFFFFF)) << uint64(22)) ^ (uint64(r2) >> uint64(10))
+    third = ((uint64(r2) & uint64(0x3FF)) << WORD) ^ uint64(r3)
+    return (
+        (np.float64(first) + 0.5) * 2.0**-44,
+        (np.float64(second) + 0.5) * 2.0**-42,
+        (np.float64(third) + 0.5) * 2.0**-42,
+    )
+
+
+def size_factors(key: NDArray[np.uint32], cells: NDArray[np.int64], sigma: float) -> NDArray[np.float64]:
+    """Return the sizes (N,) of cells (N,) under a key: lognormal of mean 1, its logarithm with deviation `sigma`."""
+    if sigma == 0.0:
+        return np.ones(cells.size)
+    uniform = np.empty((cells.size, 2))
+    fill_uniforms(uniform, key, cells, SIZES)
+    return np.exp(sigma * ndtri(uniform[:, 0]) - 0.5 * sigma**2)
 
 
 @kernel

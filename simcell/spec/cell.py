@@ -12,7 +12,17 @@ from typing import Literal
 from pydantic import Field
 
 from simcell.sources import SOURCES
-from simcell.spec.base import Flag, FoldRange, LogNormal, OpenUnitRange, Positive, PositiveRange, SpecModel, Spread
+from simcell.spec.base import (
+    Flag,
+    FoldRange,
+    LogNormal,
+    OpenUnitRange,
+    Positive,
+    PositiveRange,
+    Sigma,
+    SpecModel,
+    Spread,
+)
 
 
 def _lognormal(name: str) -> LogNormal:
@@ -69,6 +79,22 @@ class CellSpec(SpecModel):
     hill: PositiveRange = Field(
         PositiveRange(**_ends("hill_coefficient")),
         description="Hill coefficient of each regulator, drawn uniformly, > 0",
+    )
+    promoter: Literal["bursty", "poisson", "telegraph"] = Field(
+        "bursty",
+        description="how transcripts begin: in bursts of geometric size, one at a time, or while the promoter is on "
+        "(telegraph, for the engines ssa and tau)",
+    )
+    splicing_half_life: LogNormal | None = Field(
+        None, description="hours in which half of the transcripts are spliced; null: transcripts are mRNA at once"
+    )
+    division: Flag = Field(
+        False,
+        description="cells divide every doubling_time, each molecule staying with chance 1/2 (for the engines ssa and "
+        "tau); false: growth dilutes all molecules steadily",
+    )
+    size_sigma: Sigma = Field(
+        0.0, description="standard deviation of the log size of cells, to which all their molecules are proportional"
     )
     require_stable: Flag = Field(
         True, description="weaken the edges until the wild type is stable; false: let several attractors be"

@@ -32,10 +32,13 @@ class AssaySpec(SpecModel):
 class EngineSpec(SpecModel):
     """The engine that moves cells through time."""
 
-    name: Literal["langevin", "ode"] = Field(
-        "langevin", description="langevin: bursts as a square-root diffusion; ode: without noise"
+    name: Literal["langevin", "ode", "ssa", "tau"] = Field(
+        "langevin",
+        description="langevin: fast; tau: counts molecules, in steps; ssa: exact; ode: without noise",
     )
-    step_hours: Annotated[Positive, Field(le=24)] = Field(1.0, description="length of a time step, hours")
+    step_hours: Annotated[Positive, Field(le=24)] | None = Field(
+        None, description="longest time step of langevin and tau, hours; null: chosen from the half-lives"
+    )
     burn_in_hours: NonNegative | None = Field(
         None, description="hours before the protocol begins, to reach the wild type's distribution; null: automatic"
     )

@@ -46,7 +46,9 @@ SHARES: dict[str, Share] = {
     # test_intensity.py
     "intensity mean": Share(runs=2),
     "intensity variance": Share(runs=3),
-    "count law": Share(runs=2, slots=2),
+    "count law": Share(runs=5, slots=2),
+    "single transcripts": Share(runs=1),
+    "transient variance": Share(runs=1),
     "autocorrelation": Share(runs=1),
     "cells independent": Share(runs=2),
     # test_dynamics.py
@@ -58,6 +60,11 @@ SHARES: dict[str, Share] = {
     "captured moments": Share(runs=1),
     "mean of factors": Share(runs=2),
     "spread of factors": Share(runs=1),
+    # test_layers.py
+    "splicing": Share(runs=1),
+    "cell sizes": Share(runs=1),
+    "amounts scale with size": Share(runs=1),
+    "followers": Share(runs=2),
     # test_library_laws.py
     "constructs per cell": Share(runs=2),
     "construct weights": Share(runs=1),
@@ -67,7 +74,11 @@ SHARES: dict[str, Share] = {
     "wild type stationary": Share(runs=1),
     # test_ensemble.py
     "ensemble error honest": Share(runs=3, slots=2),
-    "ensemble mean": Share(runs=1, slots=2),
+    "ensemble mean": Share(runs=2, slots=2),
+    # test_theory_twin.py
+    "theory law": Share(runs=3),
+    "theory passage": Share(runs=1),
+    "theory lineage": Share(runs=1),
 }
 
 _spent: Counter[str] = Counter()

@@ -85,19 +85,28 @@ def test_standard_error_of_the_ensemble_mean_is_honest(modality: str, guides: in
 
 
 @pytest.mark.statistical
-def test_averaging_out_a_genes_own_noise_leaves_its_mean() -> None:
+@pytest.mark.parametrize("layers", [{}, {"splicing_half_life": 0.4, "size_sigma": 0.3}], ids=["plain", "layers"])
+def test_averaging_out_a_genes_own_noise_leaves_its_mean(layers: dict[str, float]) -> None:
     screen = make_screen("crispri")
-    engine, n_cells = Langevin(screen.model, step_hours=2.0), 100_000
+    model = screen.model
+    if layers:
+        model = dataclasses.replace(
+            model,
+            splicing_half_life=np.full(model.mean.size, layers["splicing_half_life"]),
+            size_sigma=layers["size_sigma"],
+        )
+    engine, n_cells = Langevin(model, step_hours=2.0), 100_000
     cells, key = np.arange(n_cells, dtype=np.int64), kernel_key(61, Purpose.TRUTH)
 
     def run(effects: CellEffects) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        state = engine.start(n_cells, expected=True)
+        state = engine.start(cells, key=key, expected=True)
         engine.advance(state, effects, signals=np.zeros(0), time=0.0, hours=60.0, key=key, cells=cells)
-        return state.intensity.T.astype(np.float64), state.expected.T.astype(np.float64)
+        return engine.observe(state).intensity.astype(np.float64), engine.expectation(state).astype(np.float64)
 
     guided, expected = run(CellEffects.of(0, 0.4, n_cells=n_cells))
     check_same_mean(guided, expected)
-    assert (expected.var(axis=0) < 0.7 * guided.var(axis=0)).all()  # what it is for
+    # what it is for; cells of several sizes go on differing by them
+    assert (expected.var(axis=0) < (0.9 if layers else 0.7) * guided.var(axis=0)).all()
     with caught("mean of intensity less expected"):  # production of the wild type, whatever the guide
         check_same_mean(guided, run(CellEffects.none(n_cells))[1])
     with caught("mean of intensity less expected"):  # the mean field in place of the mean: noise shifts it

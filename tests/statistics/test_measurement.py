@@ -18,6 +18,8 @@ from worlds import SHAPES
 
 from simcell import theory
 from simcell.assay import Assay, draw_assay
+from simcell.course import count_molecules
+from simcell.engines import Observation
 from simcell.spec.measurement import AssaySpec
 
 BURST, CAPTURE, SIGMA = 8.0, 0.15, 0.4
@@ -38,9 +40,10 @@ def make_assay(*, capture: float = CAPTURE, size_factor_sigma: float = 0.0, batc
 
 
 def measured(assay: Assay) -> NDArray[np.int32]:
-    """Return UMI counts (N, G) of cells whose intensities have exactly the stationary law."""
+    """Return UMI counts (N, G) of cells whose molecules have exactly the stationary law."""
     intensity = np.random.default_rng(42).gamma(MEAN / BURST, BURST, (N, MEAN.size)).astype(np.float32)
-    return assay.measure(intensity, CELLS)[1]
+    seen = Observation(protein=np.empty((N, 0), np.float32), intensity=intensity)
+    return assay.measure(count_molecules(seen, key=assay.molecules_key, cells=CELLS), CELLS)
 
 
 def check_captured_law(counts: NDArray[np.int32]) -> None:

@@ -19,10 +19,15 @@ HALF_LIFE = 5.0
 DECAY = np.log(2.0) / HALF_LIFE
 
 
-def lone_genes(*, mean: ArrayLike = SHAPES * BURST, **changes: Any) -> CellModel:
-    """Return genes that nothing regulates: all that one of them does, to itself, is of fold 1, which is nothing."""
+def lone_genes(*, mean: ArrayLike = SHAPES * BURST, regulators: int = 1, **changes: Any) -> CellModel:
+    """Return genes that nothing regulates: all that some of them do, each to itself, is of fold 1, which is nothing.
+
+    Args:
+        regulators: how many of them; the others, which regulate nothing at all, may take strides of several steps.
+    """
     mean = np.atleast_1d(np.asarray(mean, np.float64))
-    network = Network(tuple(f"g{gene}" for gene in range(mean.size)), np.array([0]), np.array([0]), np.array([1]))
+    some = np.arange(regulators)
+    network = Network(tuple(f"g{gene}" for gene in range(mean.size)), some, some, np.ones(regulators, int))
     settings: dict[str, Any] = {
         "half_life": HALF_LIFE,
         "burst_size": BURST,

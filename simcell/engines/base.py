@@ -1,0 +1,108 @@
+"""The contract of an engine: what moves a block of cells through time, and what can then be seen of them.
+
+In: a cell model; then, per call, a block's state, perturbations, signals and duration. Out: the state, advanced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simcell.cell import CellModel
+from simcell.effects import CellEffects
+from simcell.errors import SpecError
+
+Start = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """What is in L cells at one time, a row per cell; None where an engine has no such thing.
+
+    Attributes:
+        protein: (L, R) molecules.
+        intensity: (L, G) mean of the Poisson law that the mRNA molecules have, given the cell's history.
+        unspliced_intensity: (L, G) the same of unspliced transcripts.
+        mrna, unspliced: (L, G) molecules, where the engine counts them itself.
+        promoter: (L, G) 1 where a telegraph promoter is on, else 0.
+    """
+
+    protein: NDArray[np.float32]
+    intensity: NDArray[np.float32] | None = None
+    unspliced_intensity: NDArray[np.float32] | None = None
+    mrna: NDArray[np.int32] | None = None
+    unspliced: NDArray[np.int32] | None = None
+    promoter: NDArray[np.int8] | None = None
+
+    @property
+    def expected_mrna(self) -> NDArray[np.float32]:
+        """(L, G) the intensity, or the molecules themselves where the engine counts them."""
+        if self.intensity is not None:
+            return self.intensity
+        assert self.mrna is not None  # an engine shows one or the other
+        return self.mrna.astype(np.float32)
+
+
+class Engine(Protocol):
+    """An engine made for one model. States are its own affair; they can be copied, and go on from there alike.
+
+    Attributes:
+        stochastic: whether cells with the same perturbation differ.
+        counts: whether it counts molecules; else it follows intensities, of which molecules are Poisson draws.
+        lanes: cells of a block, the unit of work of one thread; results do not depend on it.
+        step_hours: the longest step; infinite where there are none.
+    """
+
+    stochastic: bool
+    counts: bool
+    lanes: int
+    step_hours: float
+
+    def start(
+        self,
+        cells: NDArray[np.int64],
+        *,
+        key: NDArray[np.uint32],
+        expected: bool = False,
+        needed_at: float | None = None,
+        initial: Start | None = None,
+    ) -> Any:
+        """Return the state of cells (L,) near the wild type, or as `initial` has them.
+
+        Args:
+            expected: whether `expectation` will be asked for.
+            needed_at: the first time at which anybody looks; what cannot matter then need not be simulated.
+            initial: molecules by name, (L, G) or (L, R): mrna or intensity, unspliced, protein, promoter; what it does
+                not name is as in the wild type.
+        """
+
+    def advance(
+        self,
+        state: Any,
+        effects: CellEffects,
+        *,
+        signals: NDArray[np.float64],
+        time: float,
+        hours: float,
+        key: NDArray[np.uint32],
+        cells: NDArray[np.int64],
+    ) -> None:
+        """Advance state by `hours` from `time` at constant signals (S,); noise is that of cells (L,) under key (2,)."""
+
+    def observe(self, state: Any) -> Observation:
+        """Return what is in the cells now."""
+
+    def expectation(self, state: Any) -> NDArray[np.floating]:
+        """Return (L, G) numbers with the mean of the mRNA and as little noise as the engine can have them with."""
+
+
+def require_steady_growth(model: CellModel, engine: str) -> None:
+    """Refuse, for an engine that follows intensities, what only engines that count molecules can do."""
+    if model.promoter == "telegraph":
+        raise SpecError("engine", engine, "able to simulate telegraph promoters; ssa and tau are")
+    if model.division:
+        raise SpecError("engine", engine, "able to divide cells; ssa and tau are")
