@@ -47,7 +47,7 @@ def run_cells(
         engine: `langevin` (fast), `tau` (counts molecules, in steps), `ssa` (exact) or `ode` (no noise).
         times: hours after the start at which to record, increasing, >= 0.
         n_cells: number of independent cells; cell i has the same noise in every call with the same seed and steps.
-            (Times at which to record change the steps of langevin and tau, if they are no multiples of four of them;
+            (Times at which to record change the steps of langevin and tau, if they are no multiples of two of them;
             and the strides of genes that regulate nothing, of which langevin simulates the last six lifetimes only.)
         guides: perturbation of each cell (n_cells rows), from `CellEffects.of` or a library; none by default.
         medium: levels of signals from time 0 on, or a list of (hour from which on, levels), the first from hour 0; the

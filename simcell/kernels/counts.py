@@ -18,6 +18,9 @@ from simcell.kernels.jit import helper, kernel, subroutine
 from simcell.kernels.streams import uniforms
 
 INVERSION_BELOW = 10.0
+# tables: a division in a loop, or a call of lgamma, takes longer than all the rest of a draw
+INVERSE = 1.0 / np.maximum(np.arange(201.0), 1.0)
+LOG_FACTORIAL = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1.0, 512.0)))])
 LARGEST_MEAN = 2.0**31 - 10.0 * 2.0**15.5
 
 
@@ -34,6 +37,12 @@ def binomial(trials, chance, key, cell, gene):
 
 
 @helper
+def log_factorial(count):
+    """Return the logarithm of count! of an int64 >= 0."""
+    return LOG_FACTORIAL[count] if count < LOG_FACTORIAL.size else math.lgamma(count + 1.0)
+
+
+@helper
 def invert_poisson(u, mean):
     """Return the Poisson count of a mean below `INVERSION_BELOW` at which the law's distribution reaches u."""
     chance = math.exp(-mean)
@@ -41,7 +50,7 @@ def invert_poisson(u, mean):
     # past 200 the chance left is below the uniform's resolution
     while u > total and count < 200:
         count += 1
-        chance *= mean / count
+        chance *= mean * INVERSE[count]
         total += chance
     return count
 
@@ -64,26 +73,31 @@ def poisson_from(mean, key, cell, gene, draw):
         return np.int64(0), draw
     if not 0.0 < mean < LARGEST_MEAN:  # nor NaN
         return np.int64(-1), draw
+    u, v = uniforms(key, cell, gene, draw)
+    return poisson_given(mean, u, v, key, cell, gene, draw + 1)
+
+
+@helper
+def poisson_given(mean, u, v, key, cell, gene, draw):
+    """Return a Poisson count of a mean > 0 from two uniforms, and if they do not do from draw number `draw` on."""
     if mean < INVERSION_BELOW:
-        u, _ = uniforms(key, cell, gene, draw)
-        return invert_poisson(u, mean), draw + 1
-    log_mean = math.log(mean)
+        return invert_poisson(u, mean), draw
     b = 0.931 + 2.53 * math.sqrt(mean)
     a = -0.059 + 0.02483 * b
-    inverse_alpha = 1.1239 + 1.1328 / (b - 3.4)
     v_r = 0.9277 - 3.6224 / (b - 2.0)
     while True:
-        u, v = uniforms(key, cell, gene, draw)
-        draw += 1
         u -= 0.5
         us = 0.5 - abs(u)
         count = math.floor((2.0 * a / us + b) * u + mean + 0.43)
         if us >= 0.07 and v <= v_r:
             return np.int64(count), draw
-        if count < 0 or (us < 0.013 and v > us):
-            continue
-        if math.log(v * inverse_alpha / (a / (us * us) + b)) <= count * log_mean - mean - math.lgamma(count + 1.0):
-            return np.int64(count), draw
+        if count >= 0 and (us >= 0.013 or v <= us):
+            inverse_alpha = 1.1239 + 1.1328 / (b - 3.4)
+            chance = count * math.log(mean) - mean - log_factorial(np.int64(count))
+            if math.log(v * inverse_alpha / (a / (us * us) + b)) <= chance:
+                return np.int64(count), draw
+        u, v = uniforms(key, cell, gene, draw)
+        draw += 1
 
 
 @subroutine
@@ -136,10 +150,16 @@ def draw_molecules(intensity, key, cells, out):
 
     Returns how many intensities were no number of molecules; their counts are -1.
     """
-    failures = 0
+    failures, first = 0, np.empty((2, intensity.shape[1]))
     for i in range(intensity.shape[0]):
+        for gene in range(intensity.shape[1]):  # a loop of its own, since it vectorises
+            first[0, gene], first[1, gene] = uniforms(key, cells[i], gene, 0)
         for gene in range(intensity.shape[1]):
-            out[i, gene] = poisson(np.float64(intensity[i, gene]), key, cells[i], gene)
+            mean = np.float64(intensity[i, gene])
+            if 0.0 < mean < LARGEST_MEAN:
+                out[i, gene] = poisson_given(mean, first[0, gene], first[1, gene], key, cells[i], gene, 1)[0]
+            else:
+                out[i, gene] = 0 if mean == 0.0 else -1
             failures += out[i, gene] < 0
     return failures
 

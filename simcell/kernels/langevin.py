@@ -37,7 +37,7 @@ from simcell.kernels.streams import fill_bits
 
 ZERO, ONE = np.float32(0.0), np.float32(1.0)
 SECOND_BITS, LEVEL_BITS = 1 << 30, 1 << 31  # blocks of bits for the second draw of a gene's stride, and for levels
-SHAKE = 4  # steps, even: the noise of levels comes once in so many, in the middle of them
+SHAKE = 2  # steps, even: the noise of levels comes once in so many, in the middle of them
 
 
 class Plan(NamedTuple):
