@@ -7,7 +7,7 @@ REPORT ?= demo-report
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench clean
+.PHONY: help setup demo test lint format bench verify clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -44,6 +44,10 @@ format: $(READY) ## put the code into the project's format
 
 bench: $(READY) ## measure speed and memory, beside another simulator
 	$(BIN)/python -m benchmarks
+
+# one thread of BLAS: on small matrices its threads take longer than they save
+verify: $(READY) ## hold every engine to theory and plant bugs; writes docs/certificate.html (some 15 minutes)
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m verification
 
 clean: ## remove .venv, caches and the demo's report
 	rm -rf $(VENV) $(REPORT) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -21,7 +21,17 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import chi2, norm
+
+from verification.statistics import (
+    SKEWED,
+    cdf_distance,
+    chi_square_chance,
+    dkw_radius,
+    variance_error,
+    z_threshold,
+)
+
+__all__ = ["SKEWED", "cdf_distance", "chi_square_chance", "dkw_radius", "variance_error", "z_threshold"]
 
 TOTAL = 1e-6
 SLOTS = 100
@@ -85,10 +95,6 @@ _spent: Counter[str] = Counter()
 _planting = False
 
 
-# by how much chances of 1e-9 are larger than the normal tail has them; 17 is the most that was found among these laws
-SKEWED = 20.0
-
-
 def level(name: str) -> float:
     """Return the false-alarm rate that one run of a law may have; refuse a run that was not registered."""
     share = SHARES[name]
@@ -111,22 +117,6 @@ def caught(match: str) -> Iterator[None]:
             yield
     finally:
         _planting = False
-
-
-def z_threshold(level: float, comparisons: int = 1) -> float:
-    """Return how many standard errors either way happen by chance at `level` in any of so many comparisons.
-
-    The statistics are skewed and divided by an estimated error, for which the normal tail is too light.
-    """
-    return float(norm.isf(level / comparisons / 2.0 / SKEWED))
-
-
-def dkw_radius(level: float, n: int, comparisons: int = 1) -> float:
-    """Return the distance that an empirical CDF of n draws exceeds with chance <= level in any of the comparisons.
-
-    Source: Massart, Ann. Probab. 18 (1990): the tight constant of Dvoretzky, Kiefer & Wolfowitz.
-    """
-    return float(np.sqrt(np.log(2.0 * comparisons / level) / (2.0 * n)))
 
 
 def assert_equal_within(
@@ -153,11 +143,6 @@ def assert_mean(
     assert_equal_within(sample.mean(axis=0, dtype=np.float64), expected, error, level, what=f"mean of {what}")
 
 
-def variance_error(variance: ArrayLike, kurtosis: ArrayLike, n: int) -> NDArray[np.float64]:
-    """Return the standard error of a sample variance of n draws from a law with this variance and kurtosis."""
-    return np.asarray(variance) * np.sqrt((np.asarray(kurtosis) - 1.0) / n)
-
-
 def assert_variance(
     sample: NDArray[np.floating],
     expected: ArrayLike,
@@ -173,27 +158,6 @@ def assert_variance(
     peaked = (centred**4).mean(axis=0) / found**2 if kurtosis is None else kurtosis
     error = variance_error(expected, peaked, sample.shape[0])
     assert_equal_within(found, expected, error, level, what=f"variance of {what}", allowed=allowed)
-
-
-def cdf_distance(counts: NDArray[np.integer], law: object) -> float:
-    """Return the largest distance of the empirical CDF of counts (N,) from that of a discrete law."""
-    reached = np.cumsum(np.bincount(counts)) / counts.size
-    return float(np.abs(reached - law.cdf(np.arange(reached.size))).max())
-
-
-def chi_square_chance(observed: ArrayLike, expected: ArrayLike, *, least: float = 100.0) -> float:
-    """Return the chance of as poor a fit of observed numbers to expected ones; neighbours are pooled to >= `least`."""
-    seen, hoped, pool = [], [], np.zeros(2)
-    for pair in zip(np.asarray(observed, np.float64), np.asarray(expected, np.float64), strict=True):
-        pool = pool + pair
-        if pool[1] >= least:
-            seen.append(pool[0])
-            hoped.append(pool[1])
-            pool = np.zeros(2)
-    seen[-1] += pool[0]
-    hoped[-1] += pool[1]
-    statistic = float(((np.array(seen) - hoped) ** 2 / hoped).sum())
-    return float(chi2.sf(statistic, max(len(seen) - 1, 1)))
 
 
 def assert_counts_follow(counts: NDArray[np.integer], law: object, level: float, *, what: str) -> None:
