@@ -18,12 +18,14 @@ from experiments.metrics import Reference, World
 from experiments.splits import Split
 from experiments.world import true_world
 from fitters.contract import Claim, Query
-from fitters.training_data import TrainingData
+from fitters.experiment import Experiment, Step
+from fitters.training_data import ONE_ARM, TrainingData
 from simcell.dataset import iter_counts
 from simcell.errors import DataError
 from simcell.labels import CONTROL
 from simcell.profiles import log_profile
 from simcell.schema import get_array, get_group
+from simcell.spec import read_mapping
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +118,17 @@ def _training_data(tree: xr.DataTree, counts: csr_array, chosen: NDArray[np.bool
         batch=_column(tree, "batch")[chosen],
         medium=_column(tree, "medium")[chosen],
         time=_column(tree, "time")[chosen],
+        experiments={ONE_ARM: experiment_of(tree)},
     )
+
+
+def experiment_of(tree: xr.DataTree) -> Experiment:
+    """Return the protocol and the media of a screen, which its experimenter knows."""
+    spec = read_mapping(tree.attrs["spec"])  # resolved: every step and medium stands in it
+    steps = tuple(
+        Step(step["step"], step.get("medium", ""), step.get("hours", 0.0)) for step in spec.get("protocol", ())
+    )
+    return Experiment(steps, spec.get("media", {}))
 
 
 def control_profile(training: TrainingData, *, time: float, medium: str) -> NDArray[np.float64]:

@@ -32,6 +32,7 @@ class Scope:
     times: tuple[float, ...]
     media: tuple[str, ...]
     batches: tuple[str, ...]
+    arms: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, data: TrainingData) -> Scope:
@@ -43,6 +44,7 @@ class Scope:
             times=tuple(np.unique(data.time).tolist()),
             media=tuple(np.unique(data.medium).tolist()),
             batches=tuple(np.unique(data.batch).tolist()),
+            arms=tuple(np.unique(data.arm).tolist()),
         )
 
 
@@ -52,7 +54,7 @@ def check_query(query: Query, *, fitter: str, claims: frozenset[Claim], scope: S
     Raises:
         RefusedQueryError: no claim to means, or to sampling cells; a target that is neither a gene of the data nor
             perturbed in them; an unseen target without UNSEEN_GENE; an unseen combination without COMBINATION; an
-            unknown medium or batch; a time, medium or batch told apart from others without TIME, MEDIUM or BATCH.
+            unknown medium, batch or arm; a time, medium, batch or arm told apart without TIME, MEDIUM, BATCH or ARM.
     """
 
     def refuse(problem: str) -> RefusedQueryError:
@@ -74,7 +76,11 @@ def check_query(query: Query, *, fitter: str, claims: frozenset[Claim], scope: S
     if query.time is not None and Claim.TIME not in claims and scope.times != (query.time,):
         hours = ", ".join(f"{time:g}" for time in scope.times)
         raise refuse(f"time {query.time:g} h: the training data are of {hours} h, and it does not tell times apart")
-    contexts = (("medium", query.medium, scope.media, Claim.MEDIUM), ("batch", query.batch, scope.batches, Claim.BATCH))
+    contexts = (
+        ("medium", query.medium, scope.media, Claim.MEDIUM),
+        ("batch", query.batch, scope.batches, Claim.BATCH),
+        ("arm", query.arm, scope.arms, Claim.ARM),
+    )
     for field, asked, known, claim in contexts:
         if asked is not None and asked not in known:
             raise refuse(f"{field} {asked!r} is not in the training data{nearest(asked, known)}")

@@ -44,6 +44,7 @@ class Claim(_Described):
     KINETICS = "kinetics", "estimates rates, with what is not identifiable said"
     TIME = "time", "tells time points apart"
     MEDIUM = "medium", "tells media apart"
+    ARM = "arm", "tells apart arms of an experiment, whose steps differ"
     BATCH = "batch", "tells batches apart"
     UNSEEN_GENE = "unseen-gene", "answers for targets that no training cell has"
     COMBINATION = "combination", "answers for combinations that no training cell has"
@@ -78,6 +79,7 @@ class Query:
         perturbations: the target genes of each perturbation, Q tuples of names; ``()`` is a control. Stored sorted.
         time: hours since the start of the protocol; None is the training data's own time, or all of its times pooled.
         medium: medium at harvest; None as for time.
+        arm: arm of the experiment; None as for time.
         batch: batch whose measurement is predicted; None as for time.
         cells: number of cells to sample per perturbation; 0 asks for the mean only.
         seed: seed of that sampling.
@@ -93,6 +95,7 @@ class Query:
     batch: str | None = None
     cells: int = 0
     seed: int = 0
+    arm: str | None = None
 
     def __post_init__(self) -> None:
         rows = []

@@ -18,12 +18,24 @@ class LossHistory:
         weight: (T,) weight of each term in the sum that was minimised.
         training: (epochs, T) unweighted value of each term on the training perturbations.
         held_out: (epochs, T) the same on the perturbations held out for early stopping, or None.
+        best_epoch: number, from 1, of the epoch whose parameters were kept; 0: the last.
+        seconds: wall time of the training.
+        peak_memory: most bytes that the process held during it (of a GPU: that torch held there); 0: not known.
+        device: where it ran.
+        stage: what was trained, where there are several stages.
+        earlier: histories of the stages before this one.
     """
 
     terms: tuple[str, ...] = ()
     weight: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     training: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
     held_out: NDArray[np.float64] | None = None
+    best_epoch: int = 0
+    seconds: float = 0.0
+    peak_memory: int = 0
+    device: str = ""
+    stage: str = ""
+    earlier: tuple[LossHistory, ...] = ()
 
     def __post_init__(self) -> None:
         n_terms = len(self.terms)

@@ -5,7 +5,8 @@ In: arrays of the training cells, in any order. Out: `TrainingData`, checked and
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,6 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fitters.errors import TrainingDataError
+from fitters.experiment import Experiment
+from fitters.knowledge import Knowledge
 from fitters.training_parsing import (
     canonical_perturbations,
     frozen,
@@ -27,6 +30,8 @@ from simcell.profiles import log_profile
 
 if TYPE_CHECKING:  # scipy is imported where it is used, so that listing the fitters stays quick
     from scipy.sparse import csr_array
+
+ONE_ARM = "arm0"
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +77,9 @@ class TrainingData:
         batch: (N,) batch labels.
         medium: (N,) medium at harvest.
         time: (N,) hours since the start of the protocol.
+        arm: (N,) arm of the experiment that each cell belongs to; empty: one arm for all.
+        experiments: arm -> what was done to its cells; arms that are not named have no notes.
+        knowledge: what is told beside the cells.
 
     All arrays are private to the object and read-only. Cells keep their order.
 
@@ -86,18 +94,24 @@ class TrainingData:
     batch: NDArray[np.str_]
     medium: NDArray[np.str_]
     time: NDArray[np.float64]
+    arm: NDArray[np.str_] = field(default_factory=lambda: np.empty(0, np.str_))
+    experiments: Mapping[str, Experiment] = field(default_factory=dict)
+    knowledge: Knowledge = field(default_factory=Knowledge)
 
     def __post_init__(self) -> None:
         genes = parse_genes(self.genes)
         counts = parse_counts(self.counts, genes)
         n_cells = counts.shape[0]
         parsed: dict[str, Any] = {"genes": genes, "counts": counts}
-        for name in ("perturbation", "batch", "medium"):
+        if np.size(self.arm) == 0:
+            object.__setattr__(self, "arm", np.full(n_cells, ONE_ARM))
+        for name in ("perturbation", "batch", "medium", "arm"):
             parsed[name] = parse_labels(getattr(self, name), field=name, n_cells=n_cells)
         parsed["perturbation"] = canonical_perturbations(parsed["perturbation"])
         parsed["time"] = parse_time(self.time, n_cells=n_cells)
-        for field in fields(self):
-            object.__setattr__(self, field.name, parsed[field.name])
+        parsed["experiments"] = dict(self.experiments)
+        for name, value in parsed.items():
+            object.__setattr__(self, name, value)
         if CONTROL not in self.conditions:
             seen = ", ".join(self.conditions[:3])
             raise TrainingDataError(
@@ -114,9 +128,14 @@ class TrainingData:
         batch: ArrayLike | None = None,
         medium: ArrayLike | None = None,
         time: ArrayLike | None = None,
+        arm: ArrayLike | None = None,
+        experiments: Mapping[str, Experiment] | None = None,
+        knowledge: Knowledge | None = None,
         drop_empty_cells: bool = False,
     ) -> Self:
-        """Return training data of which batch, medium and time may be unknown: then one batch, one medium, time 0.
+        """Return training data of which all but counts and perturbations may be unknown.
+
+        Then there is one batch, one medium, time 0, one arm without notes, and nothing known beside.
 
         `drop_empty_cells` leaves out cells without any count instead of refusing them.
         """
@@ -131,13 +150,20 @@ class TrainingData:
             "batch": np.full(n_cells, "batch0") if batch is None else np.asarray(batch),
             "medium": np.full(n_cells, "medium0") if medium is None else np.asarray(medium),
             "time": np.zeros(n_cells) if time is None else np.asarray(time),
+            "arm": np.full(n_cells, ONE_ARM) if arm is None else np.asarray(arm),
         }
         if drop_empty_cells:
             keep = np.flatnonzero(np.asarray(table.sum(axis=1)).ravel() != 0)  # NaN is kept, and refused later
             if keep.size < n_cells and all(column.shape == (n_cells,) for column in columns.values()):
                 table = table.tocsr()[keep] if issparse(table) else table[keep]
                 columns = {name: column[keep] for name, column in columns.items()}
-        return cls(genes=tuple(np.asarray(genes)), counts=table, **columns)
+        beside: dict[str, Any] = {"experiments": experiments or {}, "knowledge": knowledge or Knowledge()}
+        return cls(genes=tuple(np.asarray(genes)), counts=table, **(columns | beside))
+
+    def take(self, cells: NDArray[np.integer]) -> Self:
+        """Return the chosen cells, in the order given; TrainingDataError if no control is among them."""
+        columns = {name: getattr(self, name)[cells] for name in ("perturbation", "batch", "medium", "time", "arm")}
+        return replace(self, counts=self.counts[cells], **columns)
 
     @property
     def n_cells(self) -> int:

@@ -18,7 +18,7 @@ from fitters.scm.cycle_breaking import break_cycles
 from fitters.scm.pools import Pools, make_pools
 from fitters.scm.scm_nonlinear import ScmNonlinear
 from fitters.scm.structural_fit import StructuralFit
-from fitters.scm.structural_training import one_thread
+from fitters.training.devices import one_thread
 from simcell.profiles import log_profile
 
 torch = pytest.importorskip("torch")

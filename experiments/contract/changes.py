@@ -23,6 +23,9 @@ def with_cells(data: TrainingData, cells: NDArray[np.integer]) -> TrainingData:
         batch=data.batch[cells],
         medium=data.medium[cells],
         time=data.time[cells],
+        arm=data.arm[cells],
+        experiments=data.experiments,
+        knowledge=data.knowledge,
     )
 
 
@@ -35,6 +38,9 @@ def with_genes(data: TrainingData, columns: NDArray[np.integer]) -> TrainingData
         batch=data.batch,
         medium=data.medium,
         time=data.time,
+        arm=data.arm,
+        experiments=data.experiments,
+        knowledge=data.knowledge,
     )
 
 
@@ -113,5 +119,8 @@ def _of(data: TrainingData, counts: NDArray[np.integer], kind: type[TrainingData
         batch=np.array(data.batch),
         medium=np.array(data.medium),
         time=np.array(data.time),
+        arm=np.array(data.arm),
+        experiments=data.experiments,
+        knowledge=data.knowledge,
         drop_empty_cells=True,
     )

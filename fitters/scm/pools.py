@@ -6,13 +6,13 @@ condition and batch. It is the measurement step of the fitters whose models are 
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fitters.cell_hashes import cell_hashes
 from fitters.measurement import LEAST_CONTROL_COUNTS, relative_levels
 from fitters.training_data import TrainingData, pool
 from simcell.labels import CONTROL, perturbation_targets
@@ -96,7 +96,7 @@ def make_pools(data: TrainingData, *, cells_per_pool: int, seed: int) -> Pools:
     order = np.array([column for column in np.argsort(data.genes) if measured[column]], dtype=np.intp)
     genes = tuple(data.genes[column] for column in order)
     group_keys, group = _groups(data)
-    rank, size = _ranks(group, _cell_hashes(data, seed=seed))
+    rank, size = _ranks(group, cell_hashes(data, seed=seed))
     n_pools = np.maximum(1, np.rint(size / cells_per_pool)).astype(np.intp)
     first = np.concatenate([[0], np.cumsum(n_pools)[:-1]])
     pooled = pool(data.counts, first[group] + rank % n_pools[group], labels=("",) * int(n_pools.sum()))
@@ -147,21 +147,6 @@ def _ranks(group: NDArray[np.intp], hashes: NDArray[np.uint64]) -> tuple[NDArray
     rank = np.empty(len(group), np.intp)
     rank[order] = np.arange(len(group)) - np.repeat(np.cumsum(size) - size, size)
     return rank, size
-
-
-def _cell_hashes(data: TrainingData, *, seed: int) -> NDArray[np.uint64]:
-    """Return a hash of each cell's counts: a sum over its genes, which has no order."""
-    names = [hashlib.blake2b(f"{seed}\0{gene}".encode(), digest_size=8).digest() for gene in data.genes]
-    salt = np.array([int.from_bytes(name, "little") for name in names], dtype=np.uint64)
-    counts = data.counts
-    with np.errstate(over="ignore"):
-        mixed = salt[counts.indices] ^ (counts.data.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
-        for shift, multiplier in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):  # the finaliser of splitmix64
-            mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(multiplier)
-        mixed = np.where(counts.data > 0, mixed ^ (mixed >> np.uint64(31)), np.uint64(0))
-        running = np.concatenate([np.zeros(1, np.uint64), np.cumsum(mixed, dtype=np.uint64)])
-        hashes: NDArray[np.uint64] = running[counts.indptr[1:]] - running[counts.indptr[:-1]]
-    return hashes
 
 
 def _references(

@@ -24,7 +24,8 @@ from fitters.results import LossHistory
 from fitters.scm.pools import Pools, make_pools
 from fitters.scm.structural_equations import Equations
 from fitters.scm.structural_fit import StructuralFit
-from fitters.scm.structural_training import Trained, Training, one_thread, train
+from fitters.scm.structural_training import Trained, Training, train
+from fitters.training.devices import one_thread
 from fitters.training_data import TrainingData
 from simcell.labels import CONTROL
 

@@ -1,14 +1,13 @@
 """Neural structural equations of all genes at once: one small network per gene, trained by interventional likelihood.
 
 In: pools of cells. Out: `Equations` (sparse weights as numpy arrays) and the loss of every epoch. Torch is imported
-when training begins; nothing global is changed but the number of threads, which is put back.
+when training begins; nothing global is changed.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -61,22 +60,6 @@ class Trained:
     training: FloatArray
     held_out: FloatArray | None
     best_epoch: int
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch use one thread, and put the number back: on matrices so small several mostly wait for each other.
-
-    Besides, sums then have one order on every machine.
-    """
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def train(

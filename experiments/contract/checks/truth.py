@@ -11,13 +11,13 @@ from experiments.contract.traps import fit_among_decoys
 from fitters.training_data import TrainingData
 from simcell.errors import SimcellError
 
-_FIELDS = {"genes", "counts", "perturbation", "batch", "medium", "time"}
+_FIELDS = {"genes", "counts", "perturbation", "batch", "medium", "time", "arm", "experiments", "knowledge"}
 
 
 def _run(subject: Subject) -> Outcome:
     first = subject.steady
     if {one.name for one in fields(TrainingData)} != _FIELDS:
-        return failed("TrainingData has fields beside counts and labels")
+        return failed("TrainingData has fields beside counts, labels, notes and what is told on purpose")
     for decoy in subject.screen.decoys:
         try:
             answer, touched = fit_among_decoys(subject, decoy)
