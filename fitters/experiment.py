@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 
 from fitters.errors import TrainingDataError
 
-STEPS = ("transduce", "culture", "harvest")
+STEPS = ("transduce", "culture", "sample", "harvest")
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step: "transduce", "culture" in a `medium` for `hours`, or "harvest"."""
+    """One step: "transduce", "culture" in a `medium` for `hours`, "sample" or "harvest"."""
 
     kind: str
     medium: str = ""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from simcell.course import Course
 from simcell.effects import CellEffects
 from simcell.errors import SpecError
 from simcell.random import Purpose, kernel_key
@@ -51,18 +52,22 @@ def counterfactual_pairs(
     if replicate < 0:
         raise SpecError("replicate", replicate, ">= 0")
     chosen = given.astype(np.int64)
-    plan = screen.course()
+    plans, sample = screen.courses(), screen.timeline.sample_of(chosen)
     key = kernel_key(screen.spec.seed, Purpose.DYNAMICS, replicate)
     assignment = screen.assign(chosen, replicate=replicate)
     labels = [screen.library.label([g for g in guides if g >= 0]) for guides in assignment.guides]
 
     def run(effects: CellEffects) -> NDArray[np.float32]:
-        return np.concatenate(
-            map_threads(
-                lambda block: plan.finish(effects.take(block), cells=chosen[block], key=key).expected_mrna,
-                block_slices(chosen.size, lanes=plan.engine.lanes),
-            )
-        )
+        found = np.empty((chosen.size, screen.model.network.n_genes), np.float32)
+        for number, plan in enumerate(plans):
+            taken = np.flatnonzero(sample == number)
+
+            def finish(block: slice, plan: Course = plan, taken: NDArray[np.intp] = taken) -> None:
+                rows = taken[block]
+                found[rows] = plan.finish(effects.take(rows), cells=chosen[rows], key=key).expected_mrna
+
+            map_threads(finish, block_slices(taken.size, lanes=plan.engine.lanes))
+        return found
 
     with_guide, without = run(assignment.effects), run(CellEffects.none(chosen.size))
     attributes = {"unit": "molecules"}

@@ -7,7 +7,7 @@ every sampling time. Whatever simulates, simulates through here.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -93,6 +93,10 @@ class Course:
         for _ in self.follow(state, effects, cells=cells, key=key):
             pass
         return self.engine.observe(state)
+
+    def until(self, sample: int) -> Course:
+        """Return the course of the cells that are taken at one sampling time."""
+        return replace(self, timeline=self.timeline.until(sample))
 
 
 def course(

@@ -14,7 +14,10 @@ from dataclasses import dataclass
 from functools import singledispatch
 from itertools import groupby
 
-from simcell.spec.protocol_steps import CultureStep, HarvestStep, TransduceStep
+import numpy as np
+from numpy.typing import NDArray
+
+from simcell.spec.protocol_steps import CultureStep, HarvestStep, SampleStep, TransduceStep
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,20 @@ class Timeline:
         """Return the medium in which cells have been up to `time`; None if the protocol puts them in none."""
         return next((segment.medium for segment in self.segments if time <= segment.end), None)
 
+    def sample_of(self, cells: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the position in `sampled_at` (N,) at which each cell is taken: they take turns by their number."""
+        return cells % max(len(self.sampled_at), 1)
+
+    def until(self, sample: int) -> Timeline:
+        """Return the timeline of the cells that are taken at one position of `sampled_at`: it ends there."""
+        end = self.sampled_at[sample]
+        kept = tuple(
+            Segment(segment.medium, segment.start, min(segment.end, end))
+            for segment in self.segments
+            if segment.start < end
+        )
+        return dataclasses.replace(self, segments=kept, sampled_at=(end,))
+
     def stretches(self) -> Iterable[tuple[Segment, bool]]:
         """Yield stretches in one medium, cut at every sampling time, and whether cells are measured at the end of each.
 
@@ -84,8 +101,14 @@ def _transduce(step: TransduceStep, timeline: Timeline) -> Timeline:
 
 
 @apply_step.register
+def _sample(step: SampleStep, timeline: Timeline) -> Timeline:
+    """Measure a share of the cells now."""
+    return dataclasses.replace(timeline, sampled_at=(*timeline.sampled_at, timeline.now))
+
+
+@apply_step.register
 def _harvest(step: HarvestStep, timeline: Timeline) -> Timeline:
-    """Measure the cells now."""
+    """Measure the cells that are left now."""
     return dataclasses.replace(timeline, sampled_at=(*timeline.sampled_at, timeline.now))
 
 

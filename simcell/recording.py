@@ -30,7 +30,10 @@ def cells_group(screen: Screen, assay: Assay, assignment: Assignment, *, n_umis:
     carried = [tuple(int(guide) for guide in row if guide >= 0) for row in sets]
     labels = [library.label(guides) for guides in carried]
     planned = {tuple(sorted(construct)) for construct in library.constructs}
-    (time,) = screen.timeline.sampled_at
+    times = np.array(screen.timeline.sampled_at)
+    sample = screen.timeline.sample_of(np.arange(n_cells))
+    names = np.array([*(f"sample{number}" for number in range(times.size - 1)), "harvest"])
+    media = np.array([screen.timeline.medium_at(time) or screen.spec.reference_medium for time in times.tolist()])
     return xr.Dataset(
         {
             "perturbation": ("cell", np.array(labels)[which]),
@@ -40,9 +43,9 @@ def cells_group(screen: Screen, assay: Assay, assignment: Assignment, *, n_umis:
                 np.array([";".join(sorted(library.names[guide] for guide in row)) for row in carried])[which],
             ),
             "batch": ("cell", batch_names(assay)[assay.batch_of(np.arange(n_cells))]),
-            "time": ("cell", np.full(n_cells, time)),
-            "sample": ("cell", np.full(n_cells, "harvest")),
-            "medium": ("cell", np.full(n_cells, screen.timeline.medium_at(time) or screen.spec.reference_medium)),
+            "time": ("cell", times[sample]),
+            "sample": ("cell", names[sample]),
+            "medium": ("cell", media[sample]),
             "clone": ("cell", np.arange(n_cells)),  # every cell founded its own
             "n_umis": ("cell", n_umis),
             "planned": ("cell", np.array([tuple(sorted(row)) in planned for row in carried])[which]),

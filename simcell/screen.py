@@ -91,6 +91,11 @@ class Screen:
             media=self.spec.media,
         )
 
+    def courses(self) -> tuple[Course, ...]:
+        """Return the course of the cells of every sampling time."""
+        whole = self.course()
+        return tuple(whole.until(sample) for sample in range(len(self.timeline.sampled_at)))
+
     def assign(self, cells: NDArray[np.int64], *, replicate: int = 0) -> Assignment:
         """Return the constructs of cells."""
         return assign(
@@ -176,7 +181,7 @@ def simulate(
     if replicate < 0:
         raise SpecError("replicate", replicate, ">= 0")
     known = None if truth_from is None else _known_response(screen, truth_from)
-    assay, plan = screen.assay_of(replicate), screen.course()
+    assay, plans = screen.assay_of(replicate), screen.courses()
     key = kernel_key(screen.spec.seed, Purpose.DYNAMICS, replicate)
     n_cells, chunk_cells = assay.n_cells, min(screen.spec.output.chunk_cells, assay.n_cells)
     everyone = np.arange(n_cells, dtype=np.int64)
@@ -194,11 +199,15 @@ def simulate(
     def simulate_chunk(chunk: slice) -> None:
         size = chunk.stop - chunk.start, screen.model.network.n_genes
         molecules, intensity = np.empty(size, np.int32), np.empty(size, np.float32)
-        for block in block_slices(size[0], lanes=plan.engine.lanes):
-            cells = everyone[chunk][block]
-            seen = plan.finish(assignment.effects.take(cells), cells=cells, key=key)
-            molecules[block] = count_molecules(seen, key=assay.molecules_key, cells=cells)
-            intensity[block] = seen.expected_mrna
+        sample = screen.timeline.sample_of(everyone[chunk])
+        for number, plan in enumerate(plans):
+            taken = np.flatnonzero(sample == number)
+            for block in block_slices(taken.size, lanes=plan.engine.lanes):
+                rows = taken[block]
+                cells = everyone[chunk][rows]
+                seen = plan.finish(assignment.effects.take(cells), cells=cells, key=key)
+                molecules[rows] = count_molecules(seen, key=assay.molecules_key, cells=cells)
+                intensity[rows] = seen.expected_mrna
         counts = assay.measure(molecules, everyone[chunk])
         latent = {"intensity": intensity, "molecules": molecules} if screen.spec.output.latent else {}
         writer.write_chunk(chunk.start, counts=counts, **latent)

@@ -116,27 +116,33 @@ def _mean_field(
     n_arms = len(screen.library.perturbations)
     arm, weight, effects = _states(screen)
     key = kernel_key(screen.spec.seed, Purpose.TRUTH)  # not used without noise
+    times = screen.timeline.sampled_at
+    media = [screen.timeline.medium_at(time) or screen.spec.reference_medium for time in times]
 
     def respond(block: slice) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         cells = np.arange(block.start, block.stop, dtype=np.int64)
         start, here = plan.start(cells=cells, key=key), effects.take(block)
         seen = [now.copy() for now in plan.follow(start, here, cells=cells, key=key)]
-        end = seen[-1].copy()
-        last = screen.timeline.medium_at(screen.timeline.sampled_at[-1]) or screen.spec.reference_medium
-        engine.advance(
-            end,
-            here,
-            signals=plan.media[last],
-            time=screen.timeline.sampled_at[-1],
-            hours=LIFETIMES_TO_REST / model.slowest_rate,
-            key=key,
-            cells=cells,
-        )
-        scale = _scale(model, end)
-        # at rest: what is left of the slope would move an amount by a tenth of SETTLED in its own lifetime
-        rests = (np.abs(engine.slope(end, here)) <= 0.1 * SETTLED * _speed(model, end) * scale).all(axis=0)
-        settled = [rests & (np.abs(now.amounts - end.amounts) <= SETTLED * scale).all(axis=0) for now in seen]
-        return np.stack([now.amounts[: model.network.n_genes].T for now in seen]), np.stack(settled)
+        settled = np.empty((len(seen), cells.size), dtype=bool)
+        for medium in dict.fromkeys(media):  # cells of a sample have settled if they would stay so in its medium
+            taken = [number for number, name in enumerate(media) if name == medium]
+            end = seen[taken[-1]].copy()
+            engine.advance(
+                end,
+                here,
+                signals=plan.media[medium],
+                time=times[taken[-1]],
+                hours=LIFETIMES_TO_REST / model.slowest_rate,
+                key=key,
+                cells=cells,
+            )
+            scale = _scale(model, end)
+            # at rest: what is left of the slope would move an amount by a tenth of SETTLED in its own lifetime
+            rests = (np.abs(engine.slope(end, here)) <= 0.1 * SETTLED * _speed(model, end) * scale).all(axis=0)
+            for number in taken:
+                near = np.abs(seen[number].amounts - end.amounts) <= SETTLED * scale
+                settled[number] = rests & near.all(axis=0)
+        return np.stack([now.amounts[: model.network.n_genes].T for now in seen]), settled
 
     # each lane takes its own number of steps: few should wait for one
     blocks = block_slices(arm.size, lanes=engine.lanes // 4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simcell.counterfactual import counterfactual_pairs
+from simcell.dataset import load
 from simcell.errors import SpecError
 from simcell.protocol import Segment, Timeline, apply_step, timeline_of
-from simcell.screen import Screen, build_screen
+from simcell.screen import Screen, build_screen, simulate
 from simcell.spec.protocol_steps import CultureStep, HarvestStep, TransduceStep
 from simcell.truth import true_response
 
@@ -174,3 +176,53 @@ def test_the_wild_type_is_that_of_the_first_medium() -> None:
 def test_an_unknown_medium_is_named() -> None:
     with pytest.raises(SpecError, match=r"protocol\[1\].medium: 'bas' is not .*did you mean 'base'"):
         screen(step("transduce"), step("culture", medium="bas", hours=1.0))
+
+
+COURSE = (step("transduce"), step("culture", medium="base", hours=20.0))
+LATER = (step("culture", medium="base", hours=50.0),)
+
+
+def test_samples_share_the_cells_of_every_batch(tmp_path: Path) -> None:
+    tree = load(simulate(screen(*COURSE, step("sample"), *LATER), tmp_path / "x.zarr", progress=False))
+    cells = tree["cells"].to_dataset()
+    for batch in sorted(set(cells["batch"].values.tolist())):
+        here = cells["batch"].values == batch
+        times, counts = np.unique(cells["time"].values[here], return_counts=True)
+        assert times.tolist() == [20.0, 70.0]
+        assert abs(counts[0] - counts[1]) <= 1
+    assert set(zip(cells["time"].values.tolist(), cells["sample"].values.tolist(), strict=True)) == {
+        (20.0, "sample0"),
+        (70.0, "harvest"),
+    }
+
+
+def test_a_sampled_cell_is_the_cell_of_a_protocol_that_ends_there(tmp_path: Path) -> None:
+    protocols = {"early": COURSE, "late": (*COURSE, *LATER), "both": (*COURSE, step("sample"), *LATER)}
+    early, late, both = (
+        load(simulate(screen(*steps, output={"latent": True}), tmp_path / f"{name}.zarr", progress=False))
+        for name, steps in protocols.items()
+    )
+    taken = both["cells/time"].values
+    for tree, time in ((early, 20.0), (late, 70.0)):
+        rows = np.flatnonzero(taken == time)
+        assert rows.size
+        for name in ("latent/intensity", "counts/umis"):
+            np.testing.assert_array_equal(both[name].values[rows], tree[name].values[rows])
+    response = both["truth/response/mean_field"].values
+    np.testing.assert_allclose(response[0], early["truth/response/mean_field"].values[0], rtol=1e-4)
+    np.testing.assert_allclose(response[1], late["truth/response/mean_field"].values[0], rtol=1e-4)
+    pairs = counterfactual_pairs(screen(*COURSE, step("sample"), *LATER), cells=[0, 1, 2])
+    np.testing.assert_array_equal(pairs["intensity"].values, both["latent/intensity"].values[:3])
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        ([step("culture", hours=3.0), step("sample"), step("transduce")], "nothing is perturbed before"),
+        ([step("transduce"), step("sample"), step("culture", hours=3.0)], "after a culture step"),
+        ([step("transduce"), step("culture", hours=3.0), step("sample")], "same hour"),
+    ],
+)
+def test_samples_that_make_no_sense_are_refused(steps: list[dict[str, object]], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        screen(*steps)

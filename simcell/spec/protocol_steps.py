@@ -26,10 +26,16 @@ class CultureStep(SpecModel):
     hours: Annotated[Positive, Field(le=100_000)] = Field(description="duration, hours")
 
 
+class SampleStep(SpecModel):
+    """Take an equal share of the cells of every batch and sequence them; the others go on."""
+
+    step: Literal["sample"]
+
+
 class HarvestStep(SpecModel):
-    """Take the cells and sequence them: the end of the experiment."""
+    """Take the cells that are left and sequence them: the end of the experiment."""
 
     step: Literal["harvest"]
 
 
-ProtocolStep = Annotated[TransduceStep | CultureStep | HarvestStep, Field(discriminator="step")]
+ProtocolStep = Annotated[TransduceStep | CultureStep | SampleStep | HarvestStep, Field(discriminator="step")]

@@ -13,7 +13,7 @@ from simcell.spec.errors import problem
 from simcell.spec.library import LibrarySpec
 from simcell.spec.measurement import AssaySpec, EngineSpec, OutputSpec, TruthSpec
 from simcell.spec.networks import NetworkSpec
-from simcell.spec.protocol_steps import CultureStep, HarvestStep, ProtocolStep, TransduceStep
+from simcell.spec.protocol_steps import CultureStep, HarvestStep, ProtocolStep, SampleStep, TransduceStep
 
 DEFAULT_PROTOCOL: tuple[ProtocolStep, ...] = (
     TransduceStep(step="transduce"),
@@ -88,10 +88,20 @@ class ScreenSpec(SpecModel):
                 transductions += 1
                 if transductions > 1:
                     raise problem(where, step.step, "allowed twice; cells are transduced once")
+            if isinstance(step, SampleStep):
+                before = self.protocol[number - 1]
+                if transductions == 0:
+                    raise problem(where, step.step, "allowed here: nothing is perturbed before the transduce step")
+                if not isinstance(before, CultureStep):
+                    raise problem(where, step.step, "allowed here: a sample is taken after a culture step")
             if isinstance(step, HarvestStep) and number < last:
                 raise problem(where, step.step, "allowed here; the harvest is the last step")
         if transductions == 0:
             raise problem("protocol", [step.step for step in self.protocol], "a protocol with a transduce step")
+        if isinstance(self.protocol[last - 1], SampleStep) and isinstance(self.protocol[last], HarvestStep):
+            raise problem(
+                f"protocol[{last}].step", "harvest", "allowed right after a sample: it would be of the same hour"
+            )
         if not isinstance(self.protocol[-1], HarvestStep):
             raise problem(f"protocol[{last}].step", self.protocol[-1].step, "harvest, which must be the last step")
         return self
