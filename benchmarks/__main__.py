@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks._report import Figure, Result, Skipped, machine, render, summary
 
-NAMES = ("langevin", "ssa", "tau", "scaling", "memory", "cold_start", "fitters")
+NAMES = ("langevin", "ssa", "tau", "scaling", "memory", "cold_start", "fitters", "gpu")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -12,9 +12,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks._peak import peak_memory
 from benchmarks._report import Figure, Result, n_cores
 from benchmarks._timing import say
+from fitters.training.memory import peak_memory
 
 GENES, BATCHES = 2000, 10
 CELLS_PER_BATCH = 5000

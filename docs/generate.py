@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from simcell.atlas_store import ATLAS_SCHEMA, ATTRIBUTES
 from simcell.schema import schema_markdown
 from simcell.sources import SOURCES
 
@@ -16,6 +17,14 @@ DATA = """\
 A data set is a zarr folder that `xarray.open_datatree` reads; `simcell.load` reads it and checks it. Counts are chunked
 by cells. Nothing under `/truth` is ever given to a fitter. Times are hours since the start of the protocol, amounts are
 molecules per cell. `simcell export` writes an AnnData file with the column names of the scPerturb convention.
+
+"""
+ATLAS = """\
+
+# What an atlas holds
+
+Unperturbed cells of the world of a screen, from several tissues, as `simcell atlas` writes them and
+`simcell.load_atlas` reads them. Fitters are given counts, genes and tissues.
 
 """
 SOURCES_INTRO = """\
@@ -38,7 +47,8 @@ def pages() -> dict[str, str]:
         f"{each.citation}{f' doi:{each.doi}' if each.doi else ''} | {each.note} |"
         for each in SOURCES.values()
     ]
-    return {"data.md": DATA + schema_markdown() + "\n", "sources.md": SOURCES_INTRO + "\n".join(rows) + "\n"}
+    atlas = ATLAS + schema_markdown(attributes=ATTRIBUTES, groups=ATLAS_SCHEMA) + "\n"
+    return {"data.md": DATA + schema_markdown() + "\n" + atlas, "sources.md": SOURCES_INTRO + "\n".join(rows) + "\n"}
 
 
 if __name__ == "__main__":

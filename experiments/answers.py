@@ -1,4 +1,4 @@
-"""What a fitter or a control answers in one examination: predictions, edge scores and kinetics, from a single fit.
+"""What a fitter or a control answers in one examination: predictions, cells, edges and kinetics, from a single fit.
 
 In: an `Examination`, and which parts of an answer are to be judged. Out: `Answers`. What is not claimed is not asked.
 """
@@ -6,18 +6,23 @@ In: an `Examination`, and which parts of an answer are to be judged. Out: `Answe
 from __future__ import annotations
 
 from collections.abc import Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
+from scipy.sparse import csr_array
 
 from experiments import controls
 from experiments.estimates import Estimates
+from experiments.held_out_cells import sample_like
 from experiments.metrics import Judges, Reference
 from experiments.scoring import not_claimed
-from experiments.training import Examination
+from experiments.training import Examination, cells_like, control_profile
 from experiments.world import oracle_kinetics, oracle_network
 from fitters.checks import CheckedFit, checked_fit
 from fitters.contract import Claim, Fitter
 from fitters.errors import RefusedQueryError
+from fitters.results import LossHistory
 from simcell.dataset import load as load_data
 
 
@@ -30,12 +35,18 @@ class Answers:
         estimates: edge scores and kinetics, where there are any.
         refusal: why there are no predictions, in one line; empty if there are, or if none were wanted.
         notes: what the fit wants a reader to know.
+        history: every loss term of every epoch of the fit.
+        cells: for each question the (n, G) counts sampled for each perturbation; None if there are none.
+        cells_refusal: why there are no cells, where the fit refused to sample them.
     """
 
     predicted: tuple[Reference, ...] | None
     estimates: Estimates
     refusal: str = ""
     notes: tuple[str, ...] = ()
+    history: LossHistory = field(default_factory=LossHistory)
+    cells: tuple[tuple[csr_array, ...], ...] | None = None
+    cells_refusal: str = ""
 
 
 def answers_of_fitter(
@@ -51,9 +62,9 @@ def answers_of_fitter(
     asked = {judged for judged in wanted if judged.claim in claims}
     refusal = ""
     lacking = {Claim.MEAN} - claims or examination.split.needs - claims
-    if Judges.PREDICTION in wanted and lacking:
+    if wanted & {Judges.PREDICTION, Judges.CELLS} and lacking:
         refusal = not_claimed(title, lacking)
-        asked -= {Judges.PREDICTION}
+        asked -= {Judges.PREDICTION, Judges.CELLS}
     if not asked:
         return Answers(None, Estimates(None, None, perturbed), refusal)
     fit = checked_fit(fitter, examination.training, seed=seed)
@@ -63,13 +74,20 @@ def answers_of_fitter(
             predicted = _predictions(fit, examination)
         except RefusedQueryError as error:
             refusal = str(error)
+    cells, cells_refusal = None, ""
+    if Judges.CELLS in asked:
+        try:
+            cells = _samples(fit, examination, seed=seed)
+        except RefusedQueryError as error:
+            cells_refusal = str(error)
     network = fit.network() if Judges.NETWORK in asked else None
     kinetics = fit.kinetics() if Judges.KINETICS in asked else None
-    return Answers(predicted, Estimates(network, kinetics, perturbed), refusal, fit.notes)
+    estimates = Estimates(network, kinetics, perturbed)
+    return Answers(predicted, estimates, refusal, fit.notes, fit.history, cells, cells_refusal)
 
 
 def answers_of_control(name: str, examination: Examination, *, wanted: Set[Judges], second_draw: Path) -> Answers:
-    """Return what a control answers: the oracle knows all, the replicate has measured again and knows no network.
+    """Return what a control answers: the oracle knows all but single cells, the replicate has measured again.
 
     `second_draw` is the data set that the replicate answers with.
     """
@@ -81,18 +99,32 @@ def answers_of_control(name: str, examination: Examination, *, wanted: Set[Judge
         network = oracle_network(examination.world) if Judges.NETWORK in wanted else None
         kinetics = oracle_kinetics(examination.world) if Judges.KINETICS in wanted else None
         return Answers(predicted or None, Estimates(network, kinetics, perturbed))
-    if not questions:
+    if not wanted & {Judges.PREDICTION, Judges.CELLS}:
         return Answers(None, nothing, f"{name} makes predictions only")
     tree = load_data(second_draw)
-    return Answers(tuple(controls.replicate(question, tree) for question in questions), nothing)
+    predicted = tuple(controls.replicate(question, tree) for question in questions)
+    cells = None
+    if Judges.CELLS in wanted:
+        cells = tuple(cells_like(tree, question) for question in examination.questions)
+    return Answers(predicted or None, nothing, cells=cells)
+
+
+def _samples(fit: CheckedFit, examination: Examination, *, seed: int) -> tuple[tuple[csr_array, ...], ...]:
+    """Return the cells that a fit samples for each question, to be compared with the held-out ones."""
+    answers = []
+    for number, question in enumerate(examination.questions):
+        assert question.cells is not None  # they are kept where cells are wanted
+        query = question.query_for(fit.claims)
+        key = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+        answers.append(sample_like(fit, query, question.cells, seed=key))
+    return tuple(answers)
 
 
 def _predictions(fit: CheckedFit, examination: Examination) -> tuple[Reference, ...]:
-    """Return what a fit predicts for each question, with the control that it knows there."""
+    """Return what a fit predicts for each question, with the control that it knows: pooled over what it cannot tell."""
     answers = []
     for question in examination.questions:
         query = question.query_for(fit.claims)
-        pooled = query.time is None and query.medium is None
-        known = examination.training.control if pooled else question.measured.control
+        known = control_profile(examination.training, time=query.time, medium=query.medium)
         answers.append(Reference(fit.predict(query).profile, known))
     return tuple(answers)

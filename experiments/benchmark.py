@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Hashable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,17 +17,34 @@ import pandas as pd
 
 from experiments import controls
 from experiments.benchmark_spec import BenchmarkSpec, FitterSpec
+from experiments.checkpoints import check_checkpoint
 from experiments.data_facts import find_facts, tabulate_facts
 from experiments.data_sets import Simulate, data_tasks, make_data, no_data
 from experiments.digests import benchmark_digest, fitter_digest, source_digest
+from experiments.knowledge import SimulateAtlas, atlas_tasks, knowledge_of, make_atlas, no_atlas, tabulate_knowledge
+from experiments.loss_histories import read_history, tabulate_losses, tabulate_trainings
 from experiments.metrics import METRICS, Judges, select_metrics
 from experiments.outputs import Folder, provenance, task_id, write_whole
 from experiments.runner import MapFunction, run_tasks
-from experiments.scoring import ALWAYS, ANCHORED, CHANCE, COLUMNS, FAILED, NOT_CLAIMED, OK, anchor, not_claimed
+from experiments.scoring import (
+    ALWAYS,
+    ANCHORED,
+    CHANCE,
+    COLUMNS,
+    CONTROL_CELLS,
+    FAILED,
+    KEYS,
+    NOT_CLAIMED,
+    OK,
+    anchor,
+    not_claimed,
+)
 from experiments.task import Task, TaskResult, run_task
 from fitters.contract import Claim
 from fitters.registry import BUILT_IN
 from fitters.registry import load as load_fitter
+from fitters.results import LossHistory
+from simcell.dataset import load as load_data
 from simcell.errors import SimcellError
 from simcell.spec import ScreenSpec, SpecMessage, dump_spec
 
@@ -63,6 +81,7 @@ def run_benchmark(
     jobs: int | None = None,
     map_function: MapFunction | None = None,
     simulate: Simulate | None = None,
+    simulate_atlas: SimulateAtlas | None = None,
     report: bool = True,
     progress: bool = True,
     command: Sequence[str] | None = None,
@@ -76,6 +95,7 @@ def run_benchmark(
         jobs: number of tasks at once, instead of the specification's.
         map_function: runs tasks in the place of `experiments.runner`'s own, as for a cluster.
         simulate: makes data sets in the place of `simcell.simulate`, with the same arguments; `truth_from` it may lack.
+        simulate_atlas: makes atlases in the place of `simcell.simulate_atlas`, with the same arguments.
         report: whether to draw the report.
         progress: whether to show progress bars (never where stderr is no terminal).
         command: the command line to state in the report; that of this process by default.
@@ -87,9 +107,10 @@ def run_benchmark(
     """
     for number, fitter in enumerate(spec.fitters):
         try:
-            load_fitter(fitter.name, **fitter.options)
+            loaded = load_fitter(fitter.name, **fitter.options)
         except SimcellError as error:
             raise SpecMessage(f"fitters[{number}]", str(error)) from None
+        check_checkpoint(loaded, field=f"fitters[{number}].options")
     if report:
         _require_report_packages()
     home = Folder(Path(folder).absolute())  # a fitter may change the working directory
@@ -106,9 +127,13 @@ def run_benchmark(
             alone = progress and jobs == 1
             draws = data_tasks(spec, home, replicate=number, jobs=jobs, simulate=simulate, progress=alone)
             problems |= dict(run_tasks(make_data, draws, died=no_data, description="screens", **run))
+        alone = progress and jobs == 1
+        atlases = atlas_tasks(spec, home, jobs=jobs, simulate=simulate_atlas, progress=alone)
+        problems |= dict(run_tasks(make_atlas, atlases, died=no_atlas, description="atlases", **run))
         sets = [(screen.name, seed, home.data(screen.name, seed)) for screen, seed in _data_sets(spec)]
         facts = [find_facts(path, screen=screen, seed=seed) for screen, seed, path in sets if not problems[path]]
         write_whole(home.facts, tabulate_facts(facts).to_csv(index=False))
+        write_whole(home.knowledge, _told(spec, home, problems).to_csv(index=False))
         tasks = [replace(task, problem=_data_problem(task, home, problems)) for task in plan(spec, home)]
         # a user's own code may end the process that it runs in
         foreign = any(fitter.name not in BUILT_IN for fitter in spec.fitters)
@@ -116,6 +141,9 @@ def run_benchmark(
 
         scores = tabulate(tasks, {result.task: result for result in results})
         write_whole(home.scores, scores.to_csv(index=False))
+        histories = _histories(home, tasks, results)
+        write_whole(home.losses, tabulate_losses(histories).to_csv(index=False, float_format="%.7g"))
+        write_whole(home.trainings, tabulate_trainings(histories).to_csv(index=False, float_format="%.7g"))
         if report:
             from experiments.report import write_report
 
@@ -132,8 +160,8 @@ def run_benchmark(
 def plan(spec: BenchmarkSpec, folder: Folder) -> list[Task]:
     """Return all tasks of a benchmark; those that share data and split stand together, and find them in memory.
 
-    Where no metrics are named, networks and kinetics are judged if one of the fitters claims them; and with the
-    networks of others stands one drawn by chance.
+    Where no metrics are named, cells, networks and kinetics are judged if one of the fitters claims them. With the
+    networks of others stands one drawn by chance; with the cells of others, those of the controls.
     """
     claimed = {claim for fitter in spec.fitters for claim in load_fitter(fitter.name, **fitter.options).claims}
     metrics = tuple(
@@ -143,8 +171,10 @@ def plan(spec: BenchmarkSpec, folder: Folder) -> list[Task]:
     )
     listed = {fitter.title for fitter in spec.fitters}
     chance = (CHANCE,) if Claim.NETWORK in claimed else ()
+    judged = {METRICS[name].judges for name in metrics}
+    cells = (CONTROL_CELLS,) if Claim.DISTRIBUTION in claimed and Judges.CELLS in judged else ()
     fitters = [
-        *(FitterSpec(name=name) for name in (*ALWAYS, *chance) if name not in listed),
+        *(FitterSpec(name=name) for name in (*ALWAYS, *chance, *cells) if name not in listed),
         *spec.fitters,
         *(FitterSpec(name=name) for name in controls.CONTROLS),
     ]
@@ -161,6 +191,7 @@ def plan(spec: BenchmarkSpec, folder: Folder) -> list[Task]:
             metrics=metrics,
             folder=folder.path,
             fingerprint=task_print,
+            knowledge=spec.knowledge,
         )
         for screen, seed in _data_sets(spec)
         for split in spec.splits
@@ -181,7 +212,8 @@ def _row(task: Task, result: TaskResult, metric: str) -> dict[str, Any]:
     status, message = result.status, result.message
     other_part = status == OK or (status == NOT_CLAIMED and record.judges is not Judges.PREDICTION)
     if (score is None and other_part) or (result.claims and record.needs not in result.claims):
-        refused = result.refusal if record.judges is Judges.PREDICTION else ""
+        asked = record.judges is Judges.PREDICTION or (record.judges.by_query and record.needs in result.claims)
+        refused = result.refusal if asked else ""
         status, message = NOT_CLAIMED, refused or not_claimed(task.fitter.title, [record.needs])
     return {
         "screen": task.screen,
@@ -221,7 +253,32 @@ def _data_problem(task: Task, folder: Folder, problems: dict[Path, str]) -> str:
     """Return why a task has no data, or nothing; the second draw matters to `replicate` alone."""
     numbers = (0, controls.SECOND_DRAW) if task.fitter.name == controls.REPLICATE else (0,)
     found = [problems[folder.data(task.screen, task.seed, replicate=number)] for number in numbers]
+    found.append(problems.get(folder.atlas(task.screen, task.seed), ""))
     return next((f"no data: {problem}" for problem in found if problem), "")
+
+
+def _told(spec: BenchmarkSpec, folder: Folder, problems: dict[Path, str]) -> pd.DataFrame:
+    """Return what fitters are told beside the cells of every data set that is there."""
+    found = []
+    for screen, seed in [] if spec.knowledge.is_empty else _data_sets(spec):
+        path, atlas = folder.data(screen.name, seed), folder.atlas(screen.name, seed)
+        if problems[path] or problems.get(atlas):
+            continue
+        with suppress(SimcellError):  # which the fits will say
+            told = knowledge_of(load_data(path), spec.knowledge, seed=seed, atlas=atlas)
+            found.append((screen.name, seed, told))
+    return tabulate_knowledge(found)
+
+
+def _histories(
+    folder: Folder, tasks: Sequence[Task], results: Sequence[TaskResult]
+) -> list[tuple[dict[str, Any], tuple[LossHistory, ...]]]:
+    """Return the stored loss history of every task that was done now, with what tells it from others."""
+    return [
+        (dict(zip(KEYS, (task.screen, task.seed, task.split.label, task.fitter.title), strict=True)), found)
+        for task, result in _paired(tasks, results)
+        if result.status == OK and (found := read_history(folder.history(task.id)))
+    ]
 
 
 def _shared(task: Task) -> Hashable:

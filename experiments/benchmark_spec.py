@@ -12,8 +12,9 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError
 
 from experiments.controls import CONTROLS
 from experiments.digests import each_text, is_file
+from experiments.knowledge_spec import KnowledgeSpec
 from experiments.metrics import METRICS
-from experiments.scoring import ALWAYS, CHANCE
+from experiments.scoring import ALWAYS, CHANCE, CONTROL_CELLS
 from experiments.splits import SPLITS, Split
 from simcell.errors import SpecError, nearest
 from simcell.spec import ScreenSpec, SpecMessage, SpecModel, load_screen_spec, problem, read_file, spec_error
@@ -125,6 +126,9 @@ class BenchmarkSpec(SpecModel):
     fitters: Annotated[tuple[Annotated[FitterSpec, BeforeValidator(_named)], ...], Field(min_length=1)] = Field(
         description="names of fitters, or {name: ..., label: ..., options: {...}}"
     )
+    knowledge: KnowledgeSpec = Field(
+        KnowledgeSpec(), description="what fitters are told beside the cells: graphs, an atlas; by default nothing"
+    )
     metrics: Annotated[tuple[MetricName, ...], Field(min_length=1)] | None = Field(
         None, description="names of metrics; null: all"
     )
@@ -149,7 +153,7 @@ class BenchmarkSpec(SpecModel):
             for name in (fitter.name, fitter.title):
                 if name in CONTROLS:
                     raise problem(f"fitters[{number}]", name, "a fitter; this control is in every table by itself")
-            if fitter.title in (*ALWAYS, CHANCE) and (fitter.name != fitter.title or fitter.options):
+            if fitter.title in (*ALWAYS, CHANCE, CONTROL_CELLS) and (fitter.name != fitter.title or fitter.options):
                 allowed = "free: the baseline of this name, without options, is in every table; give it another label"
                 raise problem(f"fitters[{number}]", fitter.title, allowed)
         return self

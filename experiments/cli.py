@@ -38,6 +38,14 @@ examples:
   simcell simulate screen.yaml -o small.zarr --set assay.cells_per_batch=100 --set 'protocol[1].hours=48'
   simcell simulate screen.yaml -o mean.zarr --engine ode --threads 2"""
 
+_ATLAS_EXAMPLES = """\
+examples:
+  simcell atlas screen.yaml -o atlas.zarr
+  simcell atlas screen.yaml -o atlas.zarr --cells 50000 --tissues 50 --regulators-changed 0.5
+
+The world is that of the screen: its network, kinetics, media and assay. Models that learn from unperturbed cells before
+they see a screen are given an atlas by the section `knowledge:` of a benchmark."""
+
 _EXPORT_EXAMPLES = """\
 examples:
   simcell export screen.zarr screen.h5ad                counts and what an experimenter would know
@@ -65,8 +73,10 @@ examples:
   simcell study recovery -o recovery                    who finds the network; some half an hour with two jobs
   simcell study recovery -o quick --quick --networks 3  a part of it, to see how it looks
   simcell study recovery -o mine --fitters ridge-network,co-expression
+  simcell study losses -o losses                        what the steady-state loss of controls does, and when
 
-DIR then holds recovery.md, its picture and recovery.csv. A study that was stopped goes on where it was."""
+DIR then holds a page (recovery.md, losses.md), its pictures and a table (.csv). A study that was stopped goes on where
+it was."""
 
 _CHECK_FITTER_EXAMPLES = """\
 examples:
@@ -194,6 +204,35 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument("--threads", type=_at_least(1), metavar="N", help="threads to use (default: all cores)")
     _add_force(simulate)
 
+    atlas = _command(
+        commands,
+        "atlas",
+        "simulate unperturbed cells of a screen's world, from several tissues",
+        _ATLAS_EXAMPLES,
+        module="screens",
+    )
+    atlas.add_argument("spec", metavar="SPEC", help="the specification of the screen, a YAML file")
+    atlas.add_argument("-o", "--output", metavar="X.zarr", required=True, help="where to write")
+    atlas.add_argument("--cells", type=_at_least(1), metavar="N", help="cells in all (default: 20000)")
+    atlas.add_argument("--tissues", type=_at_least(1), metavar="K", help="tissues (default: 20)")
+    atlas.add_argument(
+        "--regulators-changed", type=float, metavar="S", help="share of regulators that a tissue changes (default: 0.3)"
+    )
+    atlas.add_argument(
+        "--fold-sigma", type=float, metavar="S", help="standard deviation of the log of their factors (default: 1)"
+    )
+    atlas.add_argument("--seed", type=_at_least(0), metavar="N", help="replaces the seed of the specification")
+    atlas.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="a.b=c",
+        dest="overrides",
+        help="replaces a value; may be repeated",
+    )
+    atlas.add_argument("--threads", type=_at_least(1), metavar="N", help="threads to use (default: all cores)")
+    _add_force(atlas)
+
     info = _command(commands, "info", "say what is in a data set", module="screens")
     info.add_argument("path", metavar="X.zarr", help="a data set written by simcell simulate")
 
@@ -236,11 +275,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_force(benchmark)
 
     study = _command(commands, "study", "answer a question about models", _STUDY_EXAMPLES, module="studies")
-    study.add_argument("name", metavar="NAME", help="which study: recovery")
+    study.add_argument("name", metavar="NAME", help="which study: recovery, losses")
     study.add_argument("-o", "--output", metavar="DIR", help="directory of the results (default: NAME)")
     study.add_argument("--networks", type=_at_least(2), default=10, metavar="N", help="networks (default: 10)")
     study.add_argument("--jobs", type=_at_least(1), metavar="N", help="worlds at a time (default: 1)")
-    study.add_argument("--fitters", metavar="A,B", help="fitters to run (default: all that claim a network)")
+    study.add_argument("--fitters", metavar="A,B", help="fitters to run (default: all that it is about)")
     study.add_argument("--quick", action="store_true", help="fewer worlds")
 
     check = _command(

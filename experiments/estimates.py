@@ -6,6 +6,8 @@ In: what a fit says of network and kinetics. Out: one npz file, and the same rea
 from __future__ import annotations
 
 import io
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,8 +70,11 @@ def write_estimates(path: Path, estimates: Estimates) -> None:
 
 def read_estimates(path: Path) -> Estimates:
     """Return stored estimates; OSError or ValueError if they cannot be read."""
-    with np.load(path, allow_pickle=False) as stored:
-        found: dict[str, NDArray[Any]] = dict(stored)
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            found: dict[str, NDArray[Any]] = dict(stored)
+    except (EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path}: {error}") from error
     genes = tuple(found["genes"].tolist()) if "genes" in found else ()
     network = kinetics = None
     if "score" in found:

@@ -68,13 +68,17 @@ def _note(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def _digest(training: TrainingData) -> bytes:
-    """Return a digest of all that the training data hold, and of their pseudobulks."""
+    """Return a digest of all that the training data hold, of their pseudobulks, and of what is told beside them."""
     counts = training.counts
     pooled = training.pseudobulk
     parts = [counts.data, counts.indices, counts.indptr, training.time, pooled.total, pooled.profile]
-    found = hashlib.blake2b(digest_size=16)
+    atlas = training.knowledge.atlas
+    if atlas is not None:
+        parts += [atlas.counts.data, atlas.counts.indices, atlas.counts.indptr, atlas.tissue]
+    found = hashlib.blake2b(repr(sorted(training.knowledge.graphs.items())).encode(), digest_size=16)
     for part in parts:
         found.update(part.tobytes())
-    for labels in (training.perturbation, training.batch, training.medium):
+    found.update(repr(sorted(training.experiments.items())).encode())
+    for labels in (training.perturbation, training.batch, training.medium, training.arm):
         found.update("\0".join(labels.tolist()).encode())
     return found.digest()

@@ -9,6 +9,8 @@ import re
 import shutil
 import sys
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +23,10 @@ from experiments.digests import short_digest
 from simcell import _version
 from simcell.errors import SimcellError
 
-_FOLDERS = ("data", "results", "predictions", "estimates")
+_FOLDERS = ("data", "results", "predictions", "estimates", "losses")
+_ON_DEMAND = ("checkpoints",)  # made where a fitter is to keep one
+# what numpy raises for an npz file that is damaged, or not what it should be
+NPZ_ERRORS = (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile, zlib.error)
 PACKAGES = ("numpy", "numba", "scipy", "xarray", "zarr", "pandas", "torch", "matplotlib")
 
 
@@ -52,6 +57,21 @@ class Folder:
         return self.path / "data_sets.csv"
 
     @property
+    def knowledge(self) -> Path:
+        """What fitters were told beside the cells."""
+        return self.path / "knowledge.csv"
+
+    @property
+    def losses(self) -> Path:
+        """All loss histories, one row per term of every epoch."""
+        return self.path / "losses.csv"
+
+    @property
+    def trainings(self) -> Path:
+        """What every training took, one row per stage."""
+        return self.path / "trainings.csv"
+
+    @property
     def report(self) -> Path:
         """The report, one self-contained page."""
         return self.path / "report.html"
@@ -76,6 +96,18 @@ class Folder:
     def estimate(self, task: str) -> Path:
         """The edge scores and kinetic estimates of one task."""
         return self.path / "estimates" / f"{task}.npz"
+
+    def atlas(self, screen: str, seed: int) -> Path:
+        """The atlas of the world of a screen under a seed."""
+        return self.path / "data" / f"{screen}-seed{seed}-atlas.zarr"
+
+    def history(self, task: str) -> Path:
+        """The loss history of one task."""
+        return self.path / "losses" / f"{task}.npz"
+
+    def checkpoint(self, task: str, name: str) -> Path:
+        """The checkpoint, of a name that the user chose, of one task."""
+        return self.path / "checkpoints" / task / name
 
     def source(self, data: Path) -> Path:
         """What a data set was made by, beside it."""
@@ -139,9 +171,10 @@ class Folder:
             raise SimcellError(f"{self.path}: cannot be written ({error.strerror})") from error
 
     def _clear(self) -> None:
-        for name in _FOLDERS:
+        for name in (*_FOLDERS, *_ON_DEMAND):
             shutil.rmtree(self.path / name, ignore_errors=True)
-        for path in (self.spec, self.scores, self.facts, self.report, self.picture):
+        tables = (self.scores, self.facts, self.knowledge, self.losses, self.trainings)
+        for path in (self.spec, *tables, self.report, self.picture):
             path.unlink(missing_ok=True)
 
 

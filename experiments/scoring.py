@@ -1,18 +1,22 @@
-"""From answers to scores, and from scores to anchored ones: 0 = mean baseline or chance, 1 = oracle, never clipped."""
+"""From answers to scores, and from scores to anchored ones, never clipped.
+
+0 is the mean baseline, chance or control cells; 1 is the oracle, or, of sampled cells, the replicate.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from experiments.controls import ORACLE
+from experiments.controls import ORACLE, REPLICATE
 from experiments.metrics import (
     METRICS,
+    CellComparison,
     Comparison,
     Judges,
     KineticsComparison,
@@ -21,6 +25,7 @@ from experiments.metrics import (
     NoScoreError,
     Reference,
 )
+from experiments.metrics.cells import FEWEST_CELLS
 
 if TYPE_CHECKING:  # what a benchmark file is checked against needs no more than the names below
     from experiments.answers import Answers
@@ -28,8 +33,11 @@ if TYPE_CHECKING:  # what a benchmark file is checked against needs no more than
 
 BASELINE = "mean"  # the fitter that stands at 0 among predictions
 CHANCE = "random-network"  # the one that does among networks, by metrics of which chance is not known in closed form
-ZERO = {Judges.PREDICTION: BASELINE, Judges.NETWORK: CHANCE}  # of kinetics there is none
+CONTROL_CELLS = "control-cells"  # the one that does among sampled cells
+ZERO = {Judges.PREDICTION: BASELINE, Judges.CELLS: CONTROL_CELLS, Judges.NETWORK: CHANCE}  # of kinetics there is none
+ONE = {Judges.CELLS: REPLICATE}  # what stands at 1 in the place of the oracle, which has no cells
 ALWAYS = ("no-change", BASELINE)  # fitters that stand in every table, listed or not
+TOO_FEW_CELLS = f"fewer than {FEWEST_CELLS} cells of every perturbation, or no gene with enough counts"
 NO_SPAN = 1e-9  # oracle and baseline closer than this, relative to their size, leave nothing to measure by
 
 OK, FAILED, NOT_CLAIMED = "ok", "failed", "not claimed"
@@ -54,7 +62,7 @@ class Score:
         value: mean over the held-out perturbations for which the score exists; NaN if there is none. Of a network or of
             kinetics, the one score.
         per_query: the score of every held-out perturbation, NaN where it does not exist; empty for other metrics.
-        note: why there is no value, where a metric of networks or kinetics has none.
+        note: why there is no value, where a metric of cells, networks or kinetics has none.
     """
 
     metric: str
@@ -88,6 +96,7 @@ def score_answers(
         genes = examination.training.genes
         pairs = zip(examination.questions, answers.predicted, strict=True)
         scores += score([compare(*pair, genes) for pair in pairs], by_part[Judges.PREDICTION])
+    scores += _score_cells(answers, examination, by_part[Judges.CELLS])
     estimates, world = answers.estimates, examination.world
     if estimates.network is not None:
         network = NetworkComparison.of(estimates.network, world, perturbed=estimates.perturbed)
@@ -95,6 +104,22 @@ def score_answers(
     if estimates.kinetics is not None:
         scores += score_estimate(KineticsComparison(estimates.kinetics, world), by_part[Judges.KINETICS])
     return scores
+
+
+def _score_cells(answers: Answers, examination: Examination, metrics: Sequence[Metric]) -> tuple[Score, ...]:
+    """Score sampled cells; where the fit refused to sample, the note says why."""
+    if answers.cells_refusal:
+        return tuple(Score(metric.name, math.nan, note=answers.cells_refusal) for metric in metrics)
+    if not answers.cells or not metrics:
+        return ()
+    comparisons = [
+        CellComparison(examination.cell_space, sampled, question.cells.counts)
+        for question, sampled in zip(examination.questions, answers.cells, strict=True)
+        if question.cells is not None
+    ]
+    return tuple(
+        one if math.isfinite(one.value) else replace(one, note=TOO_FEW_CELLS) for one in score(comparisons, metrics)
+    )
 
 
 def score_estimate(comparison: NetworkComparison | KineticsComparison, metrics: Iterable[Metric]) -> tuple[Score, ...]:
@@ -108,8 +133,8 @@ def score_estimate(comparison: NetworkComparison | KineticsComparison, metrics: 
     return tuple(scores)
 
 
-def score(comparisons: Sequence[Comparison], metrics: Iterable[Metric]) -> tuple[Score, ...]:
-    """Score the predictions of one task, one comparison per question, by every metric."""
+def score(comparisons: Sequence[Comparison] | Sequence[CellComparison], metrics: Iterable[Metric]) -> tuple[Score, ...]:
+    """Score the predictions or the cells of one task, one comparison per question, by every metric."""
     scores = []
     for metric in metrics:
         values = np.concatenate([metric.function(comparison) for comparison in comparisons])
@@ -124,9 +149,10 @@ def anchor(scores: pd.DataFrame) -> pd.DataFrame:
 
     Within each screen, seed, split and metric: ``(value - zero) / (oracle - zero)``, with the score of the mean
     baseline as zero for predictions, and that of chance for networks: in closed form, or of the fitter
-    `random-network`. It is never clipped: below 0 is worse than predicting the mean of the training perturbations, or
-    than chance; above 1 is better than the truth (which happens against measured data, whose noise a prediction may
-    share).
+    `random-network`. Of sampled cells, those of the fitter `control-cells` are at zero, and the replicate, whose cells
+    are another sample of the same distribution, is in the place of the oracle. It is
+    never clipped: below 0 is worse than predicting the mean of the training perturbations, or than chance; above 1 is
+    better than the truth (which happens against measured data, whose noise a prediction may share).
 
     Args:
         scores: the columns of `COLUMNS` but those of `ANCHORED`.
@@ -136,9 +162,12 @@ def anchor(scores: pd.DataFrame) -> pd.DataFrame:
     anchored["anchor_note"] = ""
     for (*_, metric), group in anchored.groupby(["screen", "seed", "split", "metric"], sort=False):
         zero_name, zero = _zero(group, str(metric))
-        one = _value_of(group, ORACLE)
+        one_name = ONE.get(METRICS[metric].judges, ORACLE) if metric in METRICS else ORACLE
+        one = _value_of(group, one_name)
         scored = group.index[(group["status"] == OK) & np.isfinite(group["value"].astype(float))]
-        reason = _no_anchor(zero_name, zero, one)
+        reason = _no_anchor(zero_name, zero, one_name, one)
+        if not reason and one_name != ORACLE and METRICS[metric].merit(one) <= METRICS[metric].merit(zero):
+            reason = f"{one_name} scores no better than {zero_name}"
         anchored.loc[scored, "anchor_note"] = reason
         if not reason:
             anchored.loc[scored, "anchored"] = (group.loc[scored, "value"].astype(float) - zero) / (one - zero)
@@ -161,13 +190,13 @@ def _zero(group: pd.DataFrame, metric: str) -> tuple[str, float]:
     return name, _value_of(group, name)
 
 
-def _no_anchor(zero_name: str, zero: float, one: float) -> str:
+def _no_anchor(zero_name: str, zero: float, one_name: str, one: float) -> str:
     """Return why scores cannot be anchored, or nothing."""
     if not zero_name:
         return "nothing stands at 0"
-    for name, value in ((zero_name, zero), (ORACLE, one)):
+    for name, value in ((zero_name, zero), (one_name, one)):
         if not math.isfinite(value):
             return f"{name} has no score here"
     if abs(one - zero) <= NO_SPAN * max(1.0, abs(one), abs(zero)):
-        return f"{ORACLE} and {zero_name} score alike"
+        return f"{one_name} and {zero_name} score alike"
     return ""

@@ -12,7 +12,7 @@ import os
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,13 @@ from experiments import controls
 from experiments.answers import Answers, answers_of_control, answers_of_fitter
 from experiments.benchmark_spec import FitterSpec, SplitSpec
 from experiments.blas import one_blas_thread
+from experiments.checkpoints import with_own_checkpoint
 from experiments.estimates import write_estimates
 from experiments.guard import guarded
-from experiments.metrics import Reference, select_metrics
+from experiments.knowledge import forget_atlas, knowledge_of
+from experiments.knowledge_spec import KnowledgeSpec
+from experiments.loss_histories import write_history
+from experiments.metrics import Judges, Reference, select_metrics
 from experiments.outputs import Folder, read_json, write_json, write_whole
 from experiments.scoring import FAILED, NOT_CLAIMED, OK, Score, score_answers
 from experiments.training import Examination, conditions, examine
@@ -50,6 +54,7 @@ class Task:
         folder: folder of the benchmark.
         fingerprint: digest of all that the result depends on.
         problem: why it cannot be done at all (its data could not be made); empty if it can.
+        knowledge: what fitters are told beside the cells.
     """
 
     id: str
@@ -61,6 +66,7 @@ class Task:
     folder: Path
     fingerprint: str
     problem: str = ""
+    knowledge: KnowledgeSpec = field(default_factory=KnowledgeSpec)
 
 
 @dataclass(frozen=True)
@@ -139,6 +145,7 @@ def _attempt(task: Task) -> TaskResult:
         if task.fitter.name not in controls.CONTROLS:
             known = {}
             fitter = load_fitter(task.fitter.name, **task.fitter.options)
+            fitter = with_own_checkpoint(fitter, Folder(task.folder), task=task.id, fingerprint=task.fingerprint)
             known = {"family": str(getattr(fitter, "family", "user")), "claims": tuple(sorted(map(str, fitter.claims)))}
         return replace(_evaluate(task, fitter), **known)
     except RefusedQueryError as error:
@@ -155,7 +162,7 @@ def _attempt(task: Task) -> TaskResult:
 def _evaluate(task: Task, fitter: Fitter | None) -> TaskResult:
     """Let a fitter, or the control if there is none, answer the questions of a task, and score the answers."""
     folder = Folder(task.folder)
-    examination = _examination(folder.data(task.screen, task.seed), task.split, task.seed)
+    examination = _examination(folder, task)
     metrics = select_metrics(task.metrics)
     wanted = frozenset(metric.judges for metric in metrics)
     start = time.perf_counter()
@@ -168,6 +175,7 @@ def _evaluate(task: Task, fitter: Fitter | None) -> TaskResult:
                 answers = answers_of_fitter(fitter, examination, wanted=wanted, title=task.fitter.title, seed=task.seed)
         except FitterError:
             _cached_examination.cache_clear()  # it may have spoilt what the next fitters would be given
+            forget_atlas()
             raise
     seconds = time.perf_counter() - start
     _store(folder, task.id, examination, answers)
@@ -191,18 +199,25 @@ def _store(folder: Folder, task: str, examination: Examination, answers: Answers
         _store_predictions(folder.prediction(task), examination, answers.predicted)
     if answers.estimates.network is not None or answers.estimates.kinetics is not None:
         write_estimates(folder.estimate(task), answers.estimates)
+    write_history(folder.history(task), answers.history)
 
 
-def _examination(path: Path, split: SplitSpec, seed: int) -> Examination:
+def _examination(folder: Folder, task: Task) -> Examination:
     """Return the examination, which all fitters of a split share; the newest few are kept in memory."""
-    return _cached_examination(path, os.stat(path / "zarr.json").st_mtime_ns, split, seed)
+    path, atlas = folder.data(task.screen, task.seed), folder.atlas(task.screen, task.seed)
+    modified = tuple(os.stat(each / "zarr.json").st_mtime_ns for each in (path, atlas) if each.exists())
+    cells = any(metric.judges is Judges.CELLS for metric in select_metrics(task.metrics))
+    return _cached_examination(path, atlas, modified, task.split, task.seed, task.knowledge.model_dump_json(), cells)
 
 
 @lru_cache(maxsize=2)
-def _cached_examination(path: Path, modified: int, split: SplitSpec, seed: int) -> Examination:
+def _cached_examination(
+    path: Path, atlas: Path, modified: tuple[int, ...], split: SplitSpec, seed: int, knowledge: str, cells: bool
+) -> Examination:
     del modified  # only there so that data made anew under the same path are read anew
     tree = load_data(path)
-    return examine(tree, split.split(conditions(tree), seed=seed))
+    told = knowledge_of(tree, KnowledgeSpec.model_validate_json(knowledge), seed=seed, atlas=atlas)
+    return examine(tree, split.split(conditions(tree), seed=seed), cells=cells, knowledge=told)
 
 
 def _store_predictions(path: Path, examination: Examination, answers: Sequence[Reference]) -> None:

@@ -1,24 +1,29 @@
 """From a data set and a split to what a fitter is given and what it is asked: a DataTree in, an `Examination` out.
 
 Counts are read chunk by chunk. Cells whose guide combination was not planned are left out. Only training cells become
-`TrainingData`; of the test cells nothing is kept but the pooled profile of each held-out perturbation, for scoring.
+`TrainingData`; of the test cells nothing is kept but the pooled profile of each held-out perturbation, for scoring, and
+a few cells of each where samples are to be scored.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, vstack
 
-from experiments.metrics import Reference, World
+from experiments.held_out_cells import HeldOutCells, read_cells
+from experiments.metrics import CellSpace, Reference, World
+from experiments.metrics.cells import MOST_CELLS
 from experiments.splits import Split
 from experiments.world import true_world
 from fitters.contract import Claim, Query
 from fitters.experiment import Experiment, Step
+from fitters.knowledge import Knowledge
 from fitters.training_data import ONE_ARM, TrainingData
 from simcell.dataset import iter_counts
 from simcell.errors import DataError
@@ -36,11 +41,13 @@ class Question:
         query: Q held-out perturbations of which cells were measured in this context.
         truth: infinite-depth log profiles, with the true control.
         measured: pseudobulk log profiles of the held-out cells, with the control of the training cells.
+        cells: held-out cells, some of each perturbation; None where no samples are to be scored.
     """
 
     query: Query
     truth: Reference
     measured: Reference
+    cells: HeldOutCells | None = None
 
     def query_for(self, claims: Set[Claim]) -> Query:
         """Return the query as it is put to a fitter: one that cannot tell times or media apart is not asked to.
@@ -68,6 +75,11 @@ class Examination:
         """The held-out labels in the order of the predictions: one question after the other."""
         return tuple(label for question in self.questions for label in question.query.labels)
 
+    @cached_property
+    def cell_space(self) -> CellSpace:
+        """Where sampled and held-out cells are compared; made from the training cells when it is first asked for."""
+        return CellSpace.of(self.training.counts)
+
 
 def conditions(tree: xr.DataTree) -> tuple[str, ...]:
     """Return the labels of which the data hold planned cells with at least one count, sorted."""
@@ -75,8 +87,14 @@ def conditions(tree: xr.DataTree) -> tuple[str, ...]:
     return tuple(np.unique(perturbation[_usable(tree)]).tolist())
 
 
-def examine(tree: xr.DataTree, split: Split) -> Examination:
+def examine(tree: xr.DataTree, split: Split, *, cells: bool = False, knowledge: Knowledge | None = None) -> Examination:
     """Return the training data and the questions of a split, in one pass over the counts.
+
+    Args:
+        tree: the data set.
+        split: what is held out.
+        cells: whether some held-out cells are kept, to score samples by; this takes a second pass.
+        knowledge: what fitters are told beside the cells.
 
     Raises:
         DataError: the truth lacks a perturbation or a time that was measured.
@@ -90,7 +108,9 @@ def examine(tree: xr.DataTree, split: Split) -> Examination:
     single = len(contexts) == 1  # then there is nothing to tell apart, and no fitter need claim that it can
     group_labels, group = _groups(tree, contexts, split.test, in_test)
     counts, total = _read(tree, in_training, group, n_groups=len(group_labels))
-    training = _training_data(tree, counts, in_training)
+    training = _training_data(tree, counts, in_training, knowledge)
+    most = [MOST_CELLS] * len(group_labels)
+    kept = read_cells(tree, group, _column(tree, "batch"), most=most) if cells else None
     questions = []
     for number, (time, medium) in enumerate(contexts):
         rows = [row for row, (context, _) in enumerate(group_labels) if context == number]
@@ -99,7 +119,8 @@ def examine(tree: xr.DataTree, split: Split) -> Examination:
         labels = tuple(group_labels[row][1] for row in rows)
         query = Query.of_labels(labels, time=None if single else time, medium=None if single else medium)
         measured = Reference(log_profile(total[rows]), control_profile(training, time=time, medium=medium))
-        questions.append(Question(query, true_profiles(tree, labels, time=time), measured))
+        found = None if kept is None else HeldOutCells(*map(tuple, zip(*(kept[row] for row in rows), strict=True)))
+        questions.append(Question(query, true_profiles(tree, labels, time=time), measured, found))
     return Examination(split, training, tuple(questions), true_world(tree))
 
 
@@ -110,7 +131,9 @@ def all_cells(tree: xr.DataTree) -> TrainingData:
     return _training_data(tree, counts, usable)
 
 
-def _training_data(tree: xr.DataTree, counts: csr_array, chosen: NDArray[np.bool_]) -> TrainingData:
+def _training_data(
+    tree: xr.DataTree, counts: csr_array, chosen: NDArray[np.bool_], knowledge: Knowledge | None = None
+) -> TrainingData:
     return TrainingData(
         genes=tuple(get_array(tree, "counts/gene").values.tolist()),
         counts=counts,
@@ -119,6 +142,7 @@ def _training_data(tree: xr.DataTree, counts: csr_array, chosen: NDArray[np.bool
         medium=_column(tree, "medium")[chosen],
         time=_column(tree, "time")[chosen],
         experiments={ONE_ARM: experiment_of(tree)},
+        knowledge=knowledge or Knowledge(),
     )
 
 
@@ -128,12 +152,20 @@ def experiment_of(tree: xr.DataTree) -> Experiment:
     steps = tuple(
         Step(step["step"], step.get("medium", ""), step.get("hours", 0.0)) for step in spec.get("protocol", ())
     )
-    return Experiment(steps, spec.get("media", {}))
+    media = spec.get("media", {})
+    return Experiment(steps, media, begins_in=next(iter(media), ""))  # as screens do: see simcell.course
 
 
-def control_profile(training: TrainingData, *, time: float, medium: str) -> NDArray[np.float64]:
-    """Return the (G,) log profile of the training controls of one context; of all of them if it has none."""
-    here = (training.perturbation == CONTROL) & (training.medium == medium) & np.isclose(training.time, time)
+def control_profile(training: TrainingData, *, time: float | None, medium: str | None) -> NDArray[np.float64]:
+    """Return the (G,) log profile of the training controls of one context; of all of them if it has none.
+
+    Without a time or a medium, those of all times or media are pooled.
+    """
+    here = training.perturbation == CONTROL
+    if time is not None:
+        here &= np.isclose(training.time, time)
+    if medium is not None:
+        here &= training.medium == medium
     if not here.any():
         return training.control
     return log_profile(training.counts[np.flatnonzero(here)].sum(axis=0))
@@ -163,21 +195,34 @@ def pooled_profiles(tree: xr.DataTree, question: Question) -> Reference:
         tree: the data set, of the same genes as the one that the question is about.
         question: perturbations and context.
     """
-    query = question.query
+    labels = (CONTROL, *question.query.labels)
+    group = _asked_for(tree, question.query, labels)
+    _, total = _read(tree, np.zeros(len(group), dtype=bool), group, n_groups=len(labels))
+    profile = log_profile(total)
+    profile[total.sum(axis=1) == 0] = np.nan
+    return Reference(profile[1:], profile[0])
+
+
+def cells_like(tree: xr.DataTree, question: Question) -> tuple[csr_array, ...]:
+    """Return for each perturbation of a question as many cells of a data set as were held out, or as many as it has."""
+    assert question.cells is not None  # a question about cells has some
+    group = _asked_for(tree, question.query, question.query.labels)
+    found = read_cells(tree, group, _column(tree, "batch"), most=question.cells.n_cells)
+    return tuple(counts for counts, _ in found)
+
+
+def _asked_for(tree: xr.DataTree, query: Query, labels: Sequence[str]) -> NDArray[np.intp]:
+    """Return for each cell which of the labels it has, in the context of a query; -1 for all others."""
     usable = _usable(tree)
     if query.time is not None:
         usable &= np.isclose(_column(tree, "time"), query.time)
     if query.medium is not None:
         usable &= _column(tree, "medium") == query.medium
-    labels = (CONTROL, *query.labels)
     perturbation = _column(tree, "perturbation")
-    group = np.full(len(perturbation), -1)
+    group = np.full(len(perturbation), -1, dtype=np.intp)
     for row, label in enumerate(labels):
         group[usable & (perturbation == label)] = row
-    _, total = _read(tree, np.zeros(len(perturbation), dtype=bool), group, n_groups=len(labels))
-    profile = log_profile(total)
-    profile[total.sum(axis=1) == 0] = np.nan
-    return Reference(profile[1:], profile[0])
+    return group
 
 
 def _column(tree: xr.DataTree, name: str) -> NDArray:

@@ -26,7 +26,8 @@ class Step:
         if self.kind not in STEPS:
             raise TrainingDataError("experiments", f"step {self.kind!r} is not one of {', '.join(STEPS)}")
         if self.kind == "culture" and not (self.medium and 0 < self.hours < float("inf")):
-            raise TrainingDataError("experiments", f"culture for {self.hours!r} h in {self.medium!r}: hours are > 0")
+            allowed = "hours are finite and > 0, and the medium has a name"
+            raise TrainingDataError("experiments", f"culture for {self.hours!r} h in {self.medium!r}: {allowed}")
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,13 @@ class Experiment:
     Args:
         steps: in order; times of cells are hours since its first.
         media: medium -> signal -> level. Media that are not named hold no signal.
+        begins_in: medium in which cells had been kept before the first step, long enough to be at rest in it; empty
+            where the notes do not say.
     """
 
     steps: tuple[Step, ...] = ()
     media: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    begins_in: str = ""
 
     @property
     def transduced_at(self) -> float:

@@ -42,7 +42,7 @@ class Atlas:
         tissue: (M,) labels of what the cells are.
 
     Raises:
-        TrainingDataError: as for training data.
+        TrainingDataError: as for training data; the field is "knowledge.atlas.counts" or the like.
     """
 
     genes: tuple[str, ...]
@@ -50,11 +50,14 @@ class Atlas:
     tissue: NDArray[np.str_]
 
     def __post_init__(self) -> None:
-        genes = parse_genes(self.genes)
-        counts = parse_counts(self.counts, genes)
+        try:
+            genes = parse_genes(self.genes)
+            counts = parse_counts(self.counts, genes)
+            tissue = parse_labels(self.tissue, field="tissue", n_cells=counts.shape[0])
+        except TrainingDataError as error:
+            raise TrainingDataError(f"knowledge.atlas.{error.field}", error.problem) from None
         object.__setattr__(self, "genes", genes)
         object.__setattr__(self, "counts", counts)
-        tissue = parse_labels(self.tissue, field="atlas.tissue", n_cells=counts.shape[0])
         object.__setattr__(self, "tissue", frozen(tissue))
 
     def counts_of(self, genes: tuple[str, ...]) -> csr_array:

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 # Names shared by fitters. Terms that one fitter alone has are named and explained there.
 TERMS = {
     "response": "error of predicted responses, in the form of the option `response`",
-    "steady_state_controls": "mean |f(x)|^2 of the field at unperturbed cells: they stand still under their medium",
+    "steady_state_controls": "mean |f(x)|^2 of the field at unperturbed cells, in the fitter's own unit of f",
     "steady_state_settled": "the same at perturbed cells that have had time to settle",
-    "sparsity": "mean absolute weight of edges",
+    "sparsity": "absolute weights of edges, in the fitter's own unit",
     "contrast_matched": "error of the response against the same batch's own controls",
     "contrast_pooled": "error of the response against the controls of all batches together",
 }
@@ -70,11 +70,14 @@ def gaussian_moments(
     return 0.5 * (torch.log(ours / theirs) + (theirs + (mean - predicted_mean) ** 2) / ours - 1.0).mean()
 
 
-def maximum_mean_discrepancy(x: Tensor, y: Tensor, *, scales: tuple[float, ...] = (0.5, 1.0, 2.0)) -> Tensor:
+def maximum_mean_discrepancy(
+    x: Tensor, y: Tensor, *, scales: tuple[float, ...] = (0.5, 1.0, 2.0), bandwidth: Tensor | float | None = None
+) -> Tensor:
     """Return the unbiased estimate of MMD^2 between two samples, (n, d) and (m, d), n, m >= 2.
 
-    Kernel: the mean of Gaussians exp(-r^2 / (2 s^2 h)) over `scales` s, with h the median squared distance between the
-    samples together (no gradient). Source: Gretton et al., JMLR 13 (2012), eq. 3. It may be below 0.
+    Kernel: the mean of Gaussians exp(-r^2 / (2 s^2 h)) over `scales` s, with h the `bandwidth`, or else the median
+    squared distance between all points of both samples, of which no gradient is taken. Source: Gretton et al., JMLR 13
+    (2012), eq. 3. It may be below 0: its mean over samples of one distribution is 0.
     """
     import torch
 
@@ -82,9 +85,10 @@ def maximum_mean_discrepancy(x: Tensor, y: Tensor, *, scales: tuple[float, ...] 
     square = (both**2).sum(1)
     distance = (square[:, None] + square[None, :] - 2.0 * both @ both.T).clamp(min=0.0)
     n, m = len(x), len(y)
-    with torch.no_grad():
-        median = distance[~torch.eye(n + m, dtype=torch.bool, device=x.device)].median().clamp(min=1e-12)
-    kernel = sum(torch.exp(-distance / (2.0 * scale**2 * median)) for scale in scales) / len(scales)
+    if bandwidth is None:
+        with torch.no_grad():
+            bandwidth = distance[~torch.eye(n + m, dtype=torch.bool, device=x.device)].median().clamp(min=1e-12)
+    kernel = sum(torch.exp(-distance / (2.0 * scale**2 * bandwidth)) for scale in scales) / len(scales)
     assert isinstance(kernel, torch.Tensor)
     xx, yy, xy = kernel[:n, :n], kernel[n:, n:], kernel[:n, n:]
     within = (xx.sum() - xx.diagonal().sum()) / (n * (n - 1)) + (yy.sum() - yy.diagonal().sum()) / (m * (m - 1))

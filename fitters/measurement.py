@@ -47,6 +47,7 @@ class Levels:
         fraction: (G,) each gene's fraction of the control's counts.
         ratio: (C, G) level over the control's; 1 in the control row and for genes that were not measured.
         standard_error: (C, G) of the ratio, from the spread between cells, the control's part included.
+        own_error: (C, G) the part of it that is the condition's own; the two parts add up in squares.
         measured: (G,) whether the controls have counts enough to compare with.
     """
 
@@ -56,6 +57,7 @@ class Levels:
     fraction: FloatArray
     ratio: FloatArray
     standard_error: FloatArray
+    own_error: FloatArray
     measured: NDArray[np.bool_]
 
     @cached_property
@@ -103,7 +105,7 @@ def _levels(data: TrainingData) -> Levels:
     conditions = (CONTROL, *data.perturbations)
     n_conditions, n_genes = len(conditions), data.n_genes
     total, depth = np.zeros((n_conditions, n_genes)), np.zeros(n_conditions)
-    spread, share = np.zeros((n_conditions, n_genes)), []  # of counts; UMIs by batch
+    spread, share, lacks = np.zeros((n_conditions, n_genes)), [], []  # of counts; by batch, UMIs and whether no control
     control, control_error = [], []  # fraction by batch, and the variance of each
     row = np.array([conditions.index(label) for label in data.conditions])[
         np.unique(data.perturbation, return_inverse=True)[1]
@@ -116,21 +118,26 @@ def _levels(data: TrainingData) -> Levels:
         depth += one.depth
         spread += one.spread
         share.append(one.depth)
-        lacking = one.depth[0] == 0
+        lacking = bool(one.depth[0] == 0)
+        lacks.append(lacking)
         control.append(everywhere.fraction if lacking else one.total[0] / one.depth[0])
-        control_error.append(everywhere.error if lacking else one.spread[0] / one.depth[0] ** 2)
+        control_error.append(0.0 * everywhere.error if lacking else one.spread[0] / one.depth[0] ** 2)
     weight = np.array(share).T / depth[:, None]
     measured = everywhere.total >= LEAST_CONTROL_COUNTS
-    reference, reference_error = weight @ np.array(control), weight**2 @ np.array(control_error)
+    reference = weight @ np.array(control)
+    # batches without controls all borrow the same ones, whose error does not average out between them
+    borrowed = weight[:, lacks].sum(axis=1, keepdims=True)
+    reference_error = weight**2 @ np.array(control_error) + borrowed**2 * everywhere.error
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(measured & (reference > 0), total / depth[:, None] / reference, 1.0)
         own = np.where(total > 0, spread, 1.0) / depth[:, None] ** 2  # no count at all: as if there were one
         error = np.where(measured & (reference > 0), np.sqrt(own + ratio**2 * reference_error) / reference, 0.0)
+        own_error = np.where(measured & (reference > 0), np.sqrt(own) / reference, 0.0)
     scale = np.median(ratio[:, measured], axis=1) if measured.any() else np.ones(n_conditions)
     scale = np.where(scale > 0, scale, 1.0)[:, None]
-    ratio, error = ratio / scale, error / scale
-    ratio[0], error[0] = 1.0, 0.0
-    ratio[:, ~measured], error[:, ~measured] = 1.0, 0.0
+    ratio, error, own_error = ratio / scale, error / scale, own_error / scale
+    ratio[0], error[0], own_error[0] = 1.0, 0.0, 0.0
+    ratio[:, ~measured], error[:, ~measured], own_error[:, ~measured] = 1.0, 0.0, 0.0
     n_cells = np.bincount(row, minlength=n_conditions).astype(np.int64)
     # read-only, since all fitters share them
     return Levels(
@@ -140,6 +147,7 @@ def _levels(data: TrainingData) -> Levels:
         fraction=frozen(everywhere.fraction),
         ratio=frozen(ratio),
         standard_error=frozen(error),
+        own_error=frozen(own_error),
         measured=frozen(measured),
     )
 

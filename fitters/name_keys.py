@@ -1,7 +1,7 @@
 """Random numbers that belong to names: the order of genes, pools or cells in the data is of no account.
 
-In: names and a seed. Out: normal draws for each name, or uniform ones for ordered pairs of names. The same names and
-seed give the same numbers, on any machine.
+In: names and a seed. Out: a generator or normal draws for each name, or uniform ones for ordered pairs of names. The
+same names and seed give the same numbers, on any machine.
 """
 
 from __future__ import annotations
@@ -32,12 +32,13 @@ def pair_uniforms(
 
 def keyed_normals(names: Sequence[str], n_draws: int, *, seed: int, stream: str) -> NDArray[np.float64]:
     """Return (n, n_draws) standard normal draws, each row keyed by seed, stream and its name."""
+    return np.stack([keyed_generator(name, seed=seed, stream=stream).standard_normal(n_draws) for name in names])
 
-    def draws(name: str) -> NDArray[np.float64]:
-        digest = hashlib.blake2b(f"{stream}\0{name}".encode(), digest_size=16).digest()
-        return np.random.default_rng([seed, int.from_bytes(digest, "little")]).standard_normal(n_draws)
 
-    return np.stack([draws(name) for name in names])
+def keyed_generator(name: str, *, seed: int, stream: str) -> np.random.Generator:
+    """Return the generator that belongs to seed, stream and name."""
+    digest = hashlib.blake2b(f"{stream}\0{name}".encode(), digest_size=16).digest()
+    return np.random.default_rng([seed, int.from_bytes(digest, "little")])
 
 
 def _digest(name: str, seed: int) -> int:

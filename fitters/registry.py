@@ -20,7 +20,7 @@ from simcell.errors import nearest
 ENTRY_POINT_GROUP = "simcell.fitters"
 # Packages that not every installation has, and the extra of simcell that brings each. A fitter that needs some says so
 # by a class attribute, as ``packages = ("gies",)``.
-EXTRAS = {"torch": "fit", "gies": "causal", "dagma": "causal", "anndata": "anndata"}
+EXTRAS = {"torch": "fit", "torchdiffeq": "fit", "gies": "causal", "dagma": "causal", "anndata": "anndata"}
 
 # One line per fitter. A module here is imported to list it, so heavy packages are imported inside `fit`.
 BUILT_IN = {
@@ -29,6 +29,8 @@ BUILT_IN = {
     "crispr-mean": "fitters.baselines.crispr_mean:CrisprMean",
     "matching-mean": "fitters.baselines.matching_mean:MatchingMean",
     "additive": "fitters.baselines.additive:Additive",
+    "control-cells": "fitters.baselines.control_cells:ControlCells",
+    "scaled-control-cells": "fitters.baselines.control_cells:ScaledControlCells",
     "scaled-additive": "fitters.linear.scaled_additive:ScaledAdditive",
     "bilinear": "fitters.linear.bilinear:Bilinear",
     "bilinear-random-genes": "fitters.linear.bilinear_controls:BilinearRandomGenes",
@@ -45,6 +47,14 @@ BUILT_IN = {
     "scm-nonlinear": "fitters.scm.scm_nonlinear:ScmNonlinear",
     "gies": "fitters.scm.gies:Gies",
     "dagma": "fitters.scm.dagma:Dagma",
+    "ode-mechanistic": "fitters.mechanistic.ode_mechanistic:OdeMechanistic",
+    "node": "fitters.mechanistic.node:Node",
+    "operator": "fitters.mechanistic.operator_word:Operator",
+    "vae": "fitters.vae.vae:Vae",
+    "graph": "fitters.graph.graph:Graph",
+    "transformer": "fitters.attention.transformer:Transformer",
+    "rank-transformer": "fitters.attention.transformer_variants:RankTransformer",
+    "frozen-transformer": "fitters.attention.transformer_variants:FrozenTransformer",
 }
 
 # Listed with the others, but nothing until they are told what to do: no test can run them without options.

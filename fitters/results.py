@@ -20,7 +20,8 @@ class LossHistory:
         held_out: (epochs, T) the same on the perturbations held out for early stopping, or None.
         best_epoch: number, from 1, of the epoch whose parameters were kept; 0: the last.
         seconds: wall time of the training.
-        peak_memory: most bytes that the process held during it (of a GPU: that torch held there); 0: not known.
+        peak_memory: most bytes that the whole process held up to its end (of a GPU: that torch held there); 0: not
+            known.
         device: where it ran.
         stage: what was trained, where there are several stages.
         earlier: histories of the stages before this one.

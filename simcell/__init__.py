@@ -16,6 +16,8 @@ from simcell._version import __version__
 
 if TYPE_CHECKING:
     from simcell.anndata_export import export_anndata
+    from simcell.atlas import simulate_atlas
+    from simcell.atlas_store import load_atlas
     from simcell.calibration import calibrate
     from simcell.cell import CellModel
     from simcell.counterfactual import counterfactual_pairs
@@ -37,6 +39,7 @@ _HOME = {
     "calibrate": "calibration",
     "counterfactual_pairs": "counterfactual",
     "load": "dataset",
+    "load_atlas": "atlas_store",
     "draw_cell_model": "draw",
     "read_edge_list": "edge_lists",
     "write_edge_list": "edge_lists",
@@ -52,6 +55,7 @@ _HOME = {
     "Screen": "screen",
     "build_screen": "screen",
     "simulate": "screen",
+    "simulate_atlas": "atlas",
     "ScreenSpec": "spec",
     "load_screen_spec": "spec",
     "parse_screen_spec": "spec",
@@ -75,12 +79,14 @@ __all__ = [
     "draw_library",
     "export_anndata",
     "load",
+    "load_atlas",
     "load_screen_spec",
     "parse_screen_spec",
     "read_edge_list",
     "replay",
     "run_cells",
     "simulate",
+    "simulate_atlas",
     "write_edge_list",
 ]
 

@@ -34,7 +34,7 @@ from simcell.schema import (
 
 _CHECKSUM_BYTES = 4
 _PER_CELL = ("counts/umis", "latent/intensity", "latent/molecules")  # large: their checksums are left to the reading
-_READ_ERRORS = (OSError, ValueError, RuntimeError, KeyError)  # what codecs and stores raise on damaged bytes
+READ_ERRORS = (OSError, ValueError, RuntimeError, KeyError)  # what codecs and stores raise on damaged bytes
 
 
 def validate(tree: xr.DataTree) -> None:
@@ -104,13 +104,13 @@ def load(path: str | os.PathLike[str], *, verify: bool = False) -> xr.DataTree:
         raise DataError(f"{path}: not a simcell data set (zarr.json cannot be read)") from None
     try:
         check_attributes(attributes)
-        _check_chunks(path, root, verify=verify)
+        check_chunks(path, root, verify=verify)
         tree = open_store(path)
         validate(tree)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
-    except (*_READ_ERRORS, TypeError) as error:
-        raise DataError(f"{path}: damaged ({_first_line(error)})") from error
+    except (*READ_ERRORS, TypeError) as error:
+        raise DataError(f"{path}: damaged ({first_line(error)})") from error
     return tree
 
 
@@ -151,7 +151,7 @@ def iter_counts(
         stop = min(start + cells, n_cells)
         try:
             block = array[start:stop].values
-        except _READ_ERRORS as error:
+        except READ_ERRORS as error:
             source = tree.encoding.get("source", "data set")
             raise DataError(f"{source}: {variable} of cells {start} to {stop - 1} cannot be read: damaged") from error
         yield start, block
@@ -194,7 +194,7 @@ def _check_shared(tree: xr.DataTree) -> None:
                 raise DataError(f"{group.path}/{dim}: not the same as {where}/{dim}")
 
 
-def _check_chunks(path: Path, root: dict[str, Any], *, verify: bool) -> None:
+def check_chunks(path: Path, root: dict[str, Any], *, verify: bool) -> None:
     """Check that the file of every chunk is there, and that the checksum at its end is that of its bytes."""
     for name, array in sorted(root["consolidated_metadata"]["metadata"].items()):
         if array["node_type"] != "array":
@@ -216,5 +216,5 @@ def _check_chunks(path: Path, root: dict[str, Any], *, verify: bool) -> None:
                     raise DataError(f"damaged: chunk {'.'.join(map(str, index))} of {name} fails its checksum")
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]

@@ -28,6 +28,7 @@ class Purpose(IntEnum):
     BATCH = 11
     TRUTH = 12
     SPLIT = 13
+    ATLAS = 14
 
 
 def _sequence(seed: int, purpose: Purpose, index: tuple[int, ...]) -> np.random.SeedSequence:

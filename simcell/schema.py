@@ -6,7 +6,7 @@ naming group, variable and what is expected. `simcell.dataset` checks a whole `x
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -200,15 +200,15 @@ def strings(values: ArrayLike) -> NDArray[np.str_]:
     return np.asarray(values, dtype=STRING)
 
 
-def conform(path: str, dataset: xr.Dataset) -> xr.Dataset:
-    """Return `dataset` with the types, units and descriptions that the schema declares for the group at `path`.
+def conform(path: str, dataset: xr.Dataset, *, groups: Mapping[str, Group] = GROUPS) -> xr.Dataset:
+    """Return `dataset` with the types, units and descriptions that a schema declares for the group at `path`.
 
     Values are never changed: an integer that does not fit the declared type is an error, and so are a variable that
     is missing, one that the schema does not know, and other dimensions than declared.
     """
-    group = GROUPS.get(path)
+    group = groups.get(path)
     if group is None:
-        raise DataError(f"{path}: no such group in the schema{nearest(path, GROUPS)}")
+        raise DataError(f"{path}: no such group in the schema{nearest(path, groups)}")
     known = {variable.name: variable for variable in group.variables}
     for name in map(str, dataset.variables):
         if name not in known:
@@ -246,16 +246,18 @@ def has_group(tree: xr.DataTree, path: str) -> bool:
     return f"/{path}" in tree.groups
 
 
-def schema_markdown() -> str:
-    """Return the schema as Markdown: a table of the root attributes, then one of variables for every group."""
-    return "\n".join(_markdown_lines())
+def schema_markdown(
+    *, attributes: Mapping[str, tuple[type, str]] = ATTRIBUTES, groups: Iterable[Group] = SCHEMA
+) -> str:
+    """Return a schema as Markdown: a table of the root attributes, then one of variables for every group."""
+    return "\n".join(_markdown_lines(attributes, groups))
 
 
-def _markdown_lines() -> Iterator[str]:
+def _markdown_lines(attributes: Mapping[str, tuple[type, str]], groups: Iterable[Group]) -> Iterator[str]:
     yield from ("### `/`", "", "| attribute | type | meaning |", "|---|---|---|")
-    for name, (kind, description) in ATTRIBUTES.items():
+    for name, (kind, description) in attributes.items():
         yield f"| `{name}` | {kind.__name__} | {description} |"
-    for group in SCHEMA:
+    for group in groups:
         optional = "" if group.required else " (optional)"
         yield from ("", f"### `/{group.path}`{optional}: {group.description}", "")
         yield from ("| variable | dimensions | type | unit | meaning |", "|---|---|---|---|---|")

@@ -205,6 +205,18 @@ _ENTRIES = (
         Basis.ASSUMED, "assumed", "",
         "Standard deviation of the log efficiency per gene and batch: mild, for batches of one lab and one protocol.",
     ),
+    Source(
+        "tissue_regulators", 0.3, "1", None, "",
+        Basis.ASSUMED, "assumed", "10.1038/nrg2538",
+        "Share of the regulators that a tissue of an atlas makes more or less of than the wild type. The census of "
+        "1,391 human factors cited (key points read) finds regulators of all tissues and of some, which act together.",
+    ),
+    Source(
+        "tissue_fold", 1.0, "1", 1.0, _LOG_SD,
+        Basis.ASSUMED, "assumed", "10.1016/j.celrep.2017.10.001",
+        "How much more or less: a choice, of the order of e-fold. The study cited (abstract read; 38 tissues) finds "
+        "factors less tissue-specific than their targets.",
+    ),
 )
 # fmt: on
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fitters.base import Assumption, Claim, EdgeScores, LossHistory
+from fitters.base import Assumption, Claim, EdgeScores, LossHistory, Prediction
 
 
 class Sound:
@@ -38,6 +38,61 @@ class Sound:
         identified = ~np.eye(len(self.genes), dtype=bool)
         score = np.where(identified, np.tile(self.control, (len(self.genes), 1)), 0.0)
         return EdgeScores(self.genes, self.genes, score, identified=identified)
+
+
+class Samples(Sound):
+    """Also draws cells: multinomial counts of a fixed depth."""
+
+    claims = Sound.claims | {Claim.DISTRIBUTION}
+    depth_factor = 1.0
+
+    def fit(self, data, *, seed):
+        super().fit(data, seed=seed)
+        self.depth = int(self.depth_factor * np.median(np.asarray(data.counts.sum(axis=1))))
+        return self
+
+    def predict(self, query):
+        profile = super().predict(query)
+        if not query.cells:
+            return profile
+        rng = self.generator(query)
+        fraction = np.maximum(np.expm1(self.shown(profile)), 0.0)
+        fraction /= fraction.sum(axis=1, keepdims=True)
+        return Prediction(profile, tuple(rng.multinomial(self.depth, row, size=query.cells) for row in fraction))
+
+    def generator(self, query):
+        return np.random.default_rng(query.seed)
+
+    def shown(self, profile):
+        return profile
+
+
+class SeedIgnored(Samples):
+    caught_by = "samples"
+
+    def generator(self, query):
+        return np.random.default_rng(0)
+
+
+class SeedForgotten(Samples):
+    caught_by = "samples"
+
+    def generator(self, query):
+        return np.random.default_rng()
+
+
+class OtherProfile(Samples):
+    """Samples cells of reversed genes."""
+
+    caught_by = "samples"
+
+    def shown(self, profile):
+        return profile[:, ::-1]
+
+
+class TenfoldDepth(Samples):
+    caught_by = "samples"
+    depth_factor = 10.0
 
 
 class Shifted(Sound):

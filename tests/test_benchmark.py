@@ -25,6 +25,7 @@ from experiments.metrics import METRICS
 from experiments.scoring import anchor
 from fitters.contract import Claim
 from simcell.errors import SimcellError, SpecError
+from simcell.profiles import log_profile
 
 
 @pytest.fixture(scope="module")
@@ -260,3 +261,36 @@ def test_the_tree_of_the_example_is_not_changed_by_reading(tmp_path: Path) -> No
     before = tree.copy(deep=True)
     examine(tree, unseen_single(conditions(tree), seed=0))
     xr.testing.assert_identical(tree, before)
+
+
+@pytest.mark.parametrize("told_apart", [(), ("time",), ("medium",), ("time", "medium")])
+def test_the_control_that_a_fitter_knows_is_pooled_over_what_it_cannot_tell_apart(told_apart: tuple[str, ...]) -> None:
+    from experiments.answers import answers_of_fitter
+    from experiments.metrics import Judges
+    from experiments.splits import unseen_single
+    from experiments.training import conditions, examine
+
+    class NoChange:
+        name = "no-change"
+        claims = frozenset({Claim.MEAN, Claim.UNSEEN_GENE, *map(Claim, told_apart)})
+
+        def fit(self, data: Any, *, seed: int) -> Any:
+            self.control = data.control
+            return self
+
+        def predict(self, query: Any) -> Any:
+            return np.tile(self.control, (len(query), 1))
+
+    tree = make_example_tree(3, times=(24.0, 96.0), cells_per_perturbation=40)
+    cells = tree["cells"].to_dataset()
+    medium = np.array(["RPMI", "DMEM"])[np.arange(cells.sizes["cell"]) % 2]
+    tree["cells"] = cells.assign(medium=("cell", medium))
+    exam = examine(tree, unseen_single(conditions(tree), seed=0))
+    wanted = frozenset({Judges.PREDICTION})
+    answers = answers_of_fitter(NoChange(), exam, wanted=wanted, title="no-change", seed=0)  # type: ignore[arg-type]
+    assert answers.predicted is not None and len(answers.predicted) == len(exam.questions) == 4
+    for question, answer in zip(exam.questions, answers.predicted, strict=True):
+        here = exam.training.perturbation == "control"
+        for name in told_apart:
+            here &= getattr(exam.training, name) == getattr(question.query, name)
+        np.testing.assert_array_equal(answer.control, log_profile(exam.training.counts.toarray()[here].sum(axis=0)))

@@ -43,6 +43,16 @@ class Spoils(Control):
         return super().fit(data, seed=seed)
 
 
+class Rewrites(Control):
+    """Forgets what was done to the cells."""
+
+    name = "rewrites"
+
+    def fit(self, data, *, seed):
+        data.experiments.clear()
+        return super().fit(data, seed=seed)
+
+
 class Leaves(Control):
     name = "leaves"
 
@@ -65,7 +75,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> BenchmarkResult:
     (folder / "cheats.py").write_text(USER_FITTERS + CHEATS)
     fitters = [
         {"name": "cheats.py:Opens", "options": {"where": str(folder / "run")}},
-        *(f"cheats.py:{name}" for name in ("Spoils", "Leaves", "Moves", "Control")),
+        *(f"cheats.py:{name}" for name in ("Spoils", "Rewrites", "Leaves", "Moves", "Control")),
     ]
     spec = parse_benchmark_spec(example_data(fitters=fitters, metrics=["mse-truth"], **SMALL), folder=folder)
     return run_benchmark(spec, folder / "run", simulate=example_simulate, report=False)
@@ -76,6 +86,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> BenchmarkResult:
     [
         ("Opens", r"fitter opens: opened .*where the truth lies"),
         ("Spoils", "fitter spoils: changed the training data, which all fitters share"),
+        ("Rewrites", "fitter rewrites: changed the training data, which all fitters share"),
         ("Leaves", "the worker process died"),
     ],
 )

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks import fitters, gpu
+from benchmarks._fitting import Taken
 from benchmarks._hill_network import count_events, events_per_hour, hill_network, initial_amounts, reactions
 from benchmarks._moments import moments, relative_errors, z_limit, z_scores
 from benchmarks._report import Figure
@@ -136,3 +138,58 @@ def test_without_a_compiler_a_benchmark_is_skipped_in_one_line(name: str, tmp_pa
     assert done.returncode == 0, done.stderr
     assert [line for line in done.stdout.splitlines() if line.startswith(f"{name}: skipped: ")]
     assert "Traceback" not in done.stderr
+
+
+def test_without_a_gpu_the_comparison_is_skipped_and_its_command_said() -> None:
+    command = [sys.executable, "-m", "benchmarks", "gpu"]
+    done = subprocess.run(
+        command, cwd=ROOT, env=os.environ | {"CUDA_VISIBLE_DEVICES": ""}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    skipped = [line for line in done.stdout.splitlines() if line.startswith("gpu: skipped: ")]
+    assert len(skipped) == 1
+    assert "no GPU here; on a machine with one: python -m benchmarks gpu" in skipped[0] or "torch is not" in skipped[0]
+
+
+def test_a_gpu_is_compared_in_the_same_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def fit(folder: Path, name: str, *, options: dict, told: bool, threads: int) -> Taken:
+        asked.append((name, options, told, threads))
+        training = 2.0 if options["device"] == "cuda" else 30.0
+        return (
+            Taken(problem="too large") if name == "node" else Taken(training + 5.0, training, 10**9, options["device"])
+        )
+
+    monkeypatch.setattr(gpu, "_require_gpu", lambda: None)
+    monkeypatch.setattr(gpu, "_gpu_name", lambda: "a GPU")
+    monkeypatch.setattr(gpu, "simulate_screen", lambda folder, size: None)
+    monkeypatch.setattr(gpu, "fit_in_a_process", fit)
+    monkeypatch.setattr(gpu, "FITTERS", gpu.FITTERS | {"nobody": {}})
+    result = gpu.measure()
+    assert [figure.value for figure in result.figures if "vae" in figure.name] == [15.0]
+    assert not any("node" in figure.name for figure in result.figures)
+    assert result.figures[0].verdict == "met"
+    assert ("nobody", "-", "-", "-", "-", "no such fitter") in result.rows
+    by_device = {device: [one for one in asked if one[1]["device"] == device] for device in ("cuda", "cpu")}
+    for on_gpu, on_cores in zip(by_device["cuda"], by_device["cpu"], strict=True):
+        assert on_gpu[0] == on_cores[0] and on_gpu[1] | {"device": "cpu"} == on_cores[1]
+        assert (on_gpu[3], on_cores[3]) == (0, 2)
+
+
+def test_the_time_of_all_fitters_is_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fit(folder: Path, name: str, *, told: bool) -> Taken:
+        return Taken(problem="no luck") if name == "bilinear" else Taken(2.0, 0.0, 10**9)
+
+    monkeypatch.setattr(fitters, "simulate_screen", lambda folder, size: None)
+    monkeypatch.setattr(fitters, "fit_in_a_process", fit)
+    monkeypatch.setattr(fitters, "_metrics", lambda genes: 0.1)
+    result = fitters.measure()
+    rows = {row[0]: row for row in result.rows}
+    fitted = [name for name, row in rows.items() if not row[5]]
+    assert rows["bilinear"][5] == "no luck" and {"mean", "control-cells"} <= set(fitted)
+    figures = {figure.name: figure for figure in result.figures}
+    assert figures["all that were fitted, one after the other"].value == 2.0 * len(fitted)
+    assert figures["mean, fit and predictions"].target == 5.0
+    trained = [name for name, row in rows.items() if row[1] not in ("baseline", "linear") and name in fitted]
+    assert trained and {figures[f"{name}, fit and predictions"].target for name in trained} == {180.0}

@@ -258,7 +258,10 @@ class TestOptions:
             ({"command": "awk 'half"}, 'option command: "awk \'half" is not a command line'),
             ({"command": ["awk", 3]}, "option command"),
             ({"command": 3}, "option command"),
-            ({"command": "true", "claims": ["menu"]}, "option claims: 'menu' is not one of: batch, combination, mean"),
+            (
+                {"command": "true", "claims": ["menu"]},
+                "option claims: 'menu' is not one of: arm, batch, combination",
+            ),
             ({"command": "true", "claims": ["kinetics"]}, "option claims: 'kinetics' is not one of"),
             ({"command": "true", "claims": "mean"}, "option claims: 'mean' is not a list of"),
             ({"command": "true", "assumptions": ["linnear"]}, "option assumptions: 'linnear' is not one of"),

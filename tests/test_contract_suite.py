@@ -20,10 +20,16 @@ from fitters.registry import available
 PLANTED_FILE = Path(planted_fitters.__file__)
 # What makes a fitter cheap enough for a suite of some twenty fits, or makes it a fitter at all.
 OPTIONS: dict[str, dict[str, Any]] = {
+    "vae": {"epochs": 10},
     "command": AWK,
     "gies": {"max_genes": 8},
     "dagma": {"warm_iterations": 200, "iterations": 400},
     "scm-nonlinear": {"epochs": 20, "resamples": 2},
+    "transformer": {"pretraining_epochs": 3, "epochs": 15, "width": 16},
+    "rank-transformer": {"pretraining_epochs": 3, "epochs": 15, "width": 16},
+    "frozen-transformer": {"pretraining_epochs": 3, "width": 16},
+    "node": {"epochs": 60},
+    "ode-mechanistic": {"epochs": 3, "first_epochs": 2},
 }
 WITHOUT = frozenset({"fresh process", "time and memory"})  # they start a process each; see the test of its own
 
@@ -46,7 +52,7 @@ def test_every_registered_fitter_keeps_the_contract(name: str) -> None:
 
 
 def test_a_sound_fitter_passes_all() -> None:
-    results = list(run_suite(subject("Sound")))
+    results = list(run_suite(subject("Samples")))
     assert len(results) == len(CHECKS)
     assert {result.outcome.status for result in results} <= {Status.PASSED, Status.MEASURED}, results
 

@@ -55,16 +55,22 @@ def test_the_fitter_of_the_readme_fits_and_predicts(tmp_path: Path) -> None:
 
 def test_the_benchmark_of_the_readme_is_possible_on_its_screen(tmp_path: Path) -> None:
     from experiments.benchmark_spec import parse_benchmark_spec
+    from fitters.registry import BUILT_IN, load
     from simcell.screen import build_screen
 
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    screen, _, benchmark, command = re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)
+    screen, _, benchmark, losses, knowledge, command = re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)
     (tmp_path / "screen.yaml").write_text(screen)
     (tmp_path / "my_fitter.py").write_text("class MyFitter: ...")
     (tmp_path / "mine.R").write_text("# a program")
     whole = yaml.safe_load(benchmark)
-    whole["fitters"] += yaml.safe_load(command)
+    told = yaml.safe_load(knowledge)
+    whole["fitters"] += yaml.safe_load(losses) + told["fitters"] + yaml.safe_load(command)
+    whole["knowledge"] = told["knowledge"]
     spec = parse_benchmark_spec(whole, folder=tmp_path)
+    for fitter in spec.fitters:  # their options are possible too
+        if fitter.name in BUILT_IN:
+            load(fitter.name, **fitter.options)
     assert spec.fitters[-1].title == "mine"
     labels = build_screen(spec.screens[0]).library.perturbations
     for split in spec.splits:

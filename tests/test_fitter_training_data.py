@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from scipy.sparse import coo_array, csc_array, csr_array, issparse
 
 from fitters.base import Pseudobulk, TrainingData, TrainingDataError, pool
+from fitters.experiment import Experiment, Step
+from fitters.knowledge import Atlas, Knowledge, PriorGraph
 
 GENES = ("A", "B", "C")
 LABELS = ("control", "A", "control", "B+A", "A")
@@ -195,7 +197,8 @@ def allowed(thing: object, n_cells: int) -> bool:
     """Whether an object can hold no more than the training cells: no file, tree, module, or larger array."""
     if isinstance(thing, np.ndarray):
         return type(thing) is np.ndarray and thing.size <= n_cells * len(GENES) + 1
-    return isinstance(thing, (TrainingData, Pseudobulk, tuple, list, dict, frozenset)) or issparse(thing)
+    plain = (TrainingData, Pseudobulk, Experiment, Step, Knowledge, PriorGraph, Atlas, tuple, list, dict, frozenset)
+    return isinstance(thing, plain) or issparse(thing)
 
 
 def everything(data: TrainingData) -> list[tuple[str, object]]:
@@ -227,7 +230,10 @@ def test_the_trap_catches_what_it_should() -> None:
 
 
 def test_fields_are_those_of_measured_cells() -> None:
-    assert set(TrainingData.__dataclass_fields__) == {"genes", "counts", "perturbation", "batch", "medium", "time"}
+    of_cells = {"genes", "counts", "perturbation", "batch", "medium", "time", "arm"}
+    assert set(TrainingData.__dataclass_fields__) == of_cells | {"experiments", "knowledge"}
+    nothing = make().knowledge
+    assert nothing.atlas is None and not nothing.graphs  # what is told is told on purpose
 
 
 def test_training_data_can_be_sent_to_a_worker() -> None:

@@ -19,8 +19,10 @@ from experiments.benchmark_spec import parse_benchmark_spec
 from experiments.metrics import METRICS, Judges
 from experiments.report import leaderboard_text, write_report
 from experiments.report.boards import _best
+from experiments.report.score_pictures import scatter_picture
 from experiments.report.screen_pictures import achieved, expression_left
 from experiments.report.summary import Interval, against_truth, format_number, interval, leaderboard, number
+from experiments.studies.tables import shown
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +94,19 @@ def test_the_report_is_the_same_when_drawn_again(page: str, result: BenchmarkRes
     assert write_report(result.folder).read_text() == page
 
 
+def test_predictions_that_cannot_be_read_are_left_out(result: BenchmarkResult, tmp_path: Path) -> None:
+    line = leaderboard(result.scores)[0]
+    sound = next((result.folder / "predictions").glob("*additive*.npz"))
+    content = sound.read_bytes()
+    for name, damaged in zip("012", (b"", b"no array", content[: len(content) // 2]), strict=True):
+        (tmp_path / f"{name}.npz").write_bytes(damaged)
+    np.savez(tmp_path / "3.npz", question=np.zeros(1, int))
+    unreadable = [(line, tmp_path / f"{name}.npz") for name in range(5)]  # the last one is not there
+    assert scatter_picture(unreadable) is None
+    picture = scatter_picture([*unreadable, (line, sound)])
+    assert picture is not None and len(picture.axes) == 1
+
+
 def test_names_are_escaped(result: BenchmarkResult, tmp_path: Path) -> None:
     stored = result.folder / "scores.csv"
     before = stored.read_text()
@@ -141,6 +156,12 @@ def test_a_mean_and_its_interval_have_the_same_decimals() -> None:
     assert number(Interval(-1e-17, 0.0, 2)) == "0.000 ± 0.000"
     assert number(Interval(0.5, math.nan, 1)) == "0.500"
     assert number(Interval(math.nan, math.nan, 0)) == "–"
+
+
+def test_tables_of_studies_have_as_many_decimals_everywhere() -> None:
+    assert shown(Interval(0.00051, 0.02, 2), digits=2) == "0.00 ± 0.02"
+    assert shown(Interval(0.5, math.nan, 1), digits=3) == "0.500"
+    assert shown(Interval(math.nan, math.nan, 0), digits=2) == "–"
 
 
 def test_expression_left_compares_shares_with_control() -> None:

@@ -16,6 +16,7 @@ from experiments.contract.answers import Answer, answer_of
 from experiments.contract.subject import SEED, Subject
 from fitters.checks import checked_fit
 from fitters.registry import load
+from fitters.training.memory import peak_memory
 from simcell.errors import SimcellError
 
 _DONE: WeakKeyDictionary[Subject, Elsewhere] = WeakKeyDictionary()
@@ -73,25 +74,12 @@ def _serve(task: Path, result: Path) -> None:
     reference, options, data, query = pickle.loads(task.read_bytes())
     try:
         fitter = load(reference, **options)
-        before, start = _peak_mb(), time.perf_counter()
+        before, start = peak_memory() / 1e6, time.perf_counter()
         answer = answer_of(checked_fit(fitter, data, seed=SEED), query)
-        found = Elsewhere(answer, time.perf_counter() - start, before, _peak_mb())
+        found = Elsewhere(answer, time.perf_counter() - start, before, peak_memory() / 1e6)
     except SimcellError as error:
         found = Elsewhere(problem=str(error))
     result.write_bytes(pickle.dumps(found))
-
-
-def _peak_mb() -> float:
-    """Return the peak memory of this process; where the system tells it, not that of the process that started it."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        return (
-            float(next(line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM"))) / 1e3
-        )
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1e6 if sys.platform == "darwin" else 1e3)  # bytes there, kilobytes elsewhere
 
 
 if __name__ == "__main__":

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from experiments.metrics import correlation, discrimination, distance, effects, graph, kinetics, network, others
+from experiments.metrics import (
+    correlation,
+    discrimination,
+    distance,
+    distribution,
+    effects,
+    graph,
+    kinetics,
+    network,
+    others,
+)
 from experiments.metrics.base import Against, Better, Comparison, Judges, Metric, NoScoreError, Reference
+from experiments.metrics.cells import CellComparison, CellSpace
 from experiments.metrics.estimates import KineticsComparison, NetworkComparison, World
 from simcell.errors import SpecError, nearest
 
-_FAMILIES = (others, distance, correlation, discrimination, network, effects, graph, kinetics)
+_FAMILIES = (others, distance, correlation, discrimination, distribution, network, effects, graph, kinetics)
 
 METRICS: dict[str, Metric] = {metric.name: metric for family in _FAMILIES for metric in family.METRICS}
 
@@ -31,6 +42,8 @@ __all__ = [
     "METRICS",
     "Against",
     "Better",
+    "CellComparison",
+    "CellSpace",
     "Comparison",
     "Judges",
     "KineticsComparison",

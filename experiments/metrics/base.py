@@ -1,6 +1,7 @@
 """What a metric is: a record of what it judges and how to read it; and the comparison of predictions it is given.
 
-Metrics of networks and of kinetics are given the comparisons of `experiments.metrics.estimates`.
+Metrics of sampled cells are given those of `experiments.metrics.cells`; metrics of networks and of kinetics, those of
+`experiments.metrics.estimates`.
 """
 
 from __future__ import annotations
@@ -31,13 +32,24 @@ class Judges(StrEnum):
     """What part of a fitter's answer a metric judges, and so what it is given and what it returns."""
 
     PREDICTION = "prediction"  # a `Comparison`; (Q,) scores, one per held-out perturbation
+    CELLS = "cells"  # a `CellComparison`; (Q,) scores
     NETWORK = "network"  # a `NetworkComparison`; one score
     KINETICS = "kinetics"  # a `KineticsComparison`; one score
 
     @property
     def claim(self) -> Claim:
         """What a fitter must claim to be judged so."""
-        return {Judges.PREDICTION: Claim.MEAN, Judges.NETWORK: Claim.NETWORK, Judges.KINETICS: Claim.KINETICS}[self]
+        return {
+            Judges.PREDICTION: Claim.MEAN,
+            Judges.CELLS: Claim.DISTRIBUTION,
+            Judges.NETWORK: Claim.NETWORK,
+            Judges.KINETICS: Claim.KINETICS,
+        }[self]
+
+    @property
+    def by_query(self) -> bool:
+        """Whether each held-out perturbation has a score of its own."""
+        return self in (Judges.PREDICTION, Judges.CELLS)
 
 
 class NoScoreError(Exception):
@@ -106,8 +118,9 @@ class Metric:
     Attributes:
         name: name in tables.
         function: of predictions, it takes a `Comparison` and returns (Q,) scores, one per perturbation; NaN where the
-            score does not exist (never because of what was predicted, except where nothing was predicted). Of a network
-            or of kinetics, it takes their comparison and returns one score, or raises `NoScoreError`.
+            score does not exist (never because of what was predicted, except where nothing was predicted). Of sampled
+            cells it does the same with a `CellComparison`. Of a network or of kinetics, it takes their comparison and
+            returns one score, or raises `NoScoreError`.
         range: smallest and largest possible score.
         better: which way it improves.
         best: the score of a perfect prediction.

@@ -27,9 +27,10 @@ from experiments.report.summary import (
 )
 from experiments.scoring import OK
 
-NAMES = {Judges.PREDICTION: "", Judges.NETWORK: ", networks", Judges.KINETICS: ", kinetics"}
+NAMES = {Judges.PREDICTION: "", Judges.CELLS: ", cells", Judges.NETWORK: ", networks", Judges.KINETICS: ", kinetics"}
 AXIS = {
     Judges.PREDICTION: "anchored score (0 = mean baseline, 1 = oracle)",
+    Judges.CELLS: "anchored score (0 = control cells, 1 = replicate)",
     Judges.NETWORK: "anchored score (0 = chance, 1 = the true network)",
 }
 
@@ -112,7 +113,7 @@ def _row(line: Line, metrics: Sequence[Metric], best: dict[str, set[str]], secon
         value, anchored = (table.get(metric.name, NOTHING) for table in (line.value, line.anchored))
         cells.append(
             {
-                "value": number(value, digits=3 if metric.judges is Judges.PREDICTION else 2),
+                "value": number(value, digits=3 if metric.judges.by_query else 2),
                 "anchored": number(anchored, digits=2),
                 "key": key(value.mean),
                 "best": line.fitter in best[metric.name],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from importlib.resources import files
@@ -22,6 +23,7 @@ from experiments.report.network_pictures import curves_picture
 from experiments.report.score_pictures import anchored_picture, scatter_picture
 from experiments.report.style import drawing, to_png, to_svg
 from experiments.report.summary import Interval, Line, against_truth, arrow, family_rank, leaderboard, number
+from experiments.report.training_sections import knowledge_section, losses_section
 from experiments.scoring import FAILED, OK
 from experiments.world import true_world
 from fitters.registry import describe
@@ -31,7 +33,8 @@ from simcell.spec import parse_spec
 
 CONTROL_SUMMARIES = {
     "oracle": "Predicts the true responses at infinite depth; no fitter can know them.",
-    "replicate": "Predicts the pseudobulks of a second draw of the same screen: what doing it again would give.",
+    "replicate": "Predicts the pseudobulks, and the cells, of a second draw of the same screen: what doing it again "
+    "would give.",
 }
 
 
@@ -61,12 +64,15 @@ def write_report(folder: str | Path) -> Path:
             },
             ranges={metric.name: " to ".join(_bound(end) for end in metric.range) for metric in metrics},
             boards=boards(scores, Judges.PREDICTION),
+            cell_boards=boards(scores, Judges.CELLS),
             network_boards=boards(scores, Judges.NETWORK),
             kinetics_boards=boards(scores, Judges.KINETICS),
             scatters=_scatters(home, scores),
             curves=_curves(home, scores),
             screens=[screen_section(home, str(name), rows) for name, rows in scores.groupby("screen", sort=False)],
             facts=facts_section(home),
+            losses=losses_section(home, scores),
+            told=knowledge_section(home),
             failures=_failures(scores),
             notes=_notes(scores),
             fitters=_fitters(spec, scores),
@@ -169,6 +175,7 @@ def _notes(scores: pd.DataFrame) -> list[dict[str, str]]:
 
 def _fitters(spec: BenchmarkSpec, scores: pd.DataFrame) -> list[dict[str, str]]:
     names = {fitter.title: fitter.name for fitter in spec.fitters}
+    options = {fitter.title: _options(fitter.options) for fitter in spec.fitters}
     families = scores.groupby("fitter")["family"].max()
     found = []
     for title in sorted(dict.fromkeys(scores["fitter"]), key=lambda title: family_rank(str(families[title]))):
@@ -176,8 +183,14 @@ def _fitters(spec: BenchmarkSpec, scores: pd.DataFrame) -> list[dict[str, str]]:
             entry = {"summary": CONTROL_SUMMARIES[title], "source": "", "claims": "", "assumptions": ""}
         else:
             entry = _described(names.get(title, title))
-        found.append({"name": title, "family": str(families[title])} | entry)
+        given = {"options": options.get(title, "")}
+        found.append({"name": title, "family": str(families[title])} | entry | given)
     return found
+
+
+def _options(given: dict[str, Any]) -> str:
+    """Return options of a fitter that were not left to their defaults, for reading."""
+    return ", ".join(f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in given.items())
 
 
 def _described(name: str) -> dict[str, str]:

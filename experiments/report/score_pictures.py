@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.metrics import METRICS
+from experiments.outputs import NPZ_ERRORS
 from experiments.report.style import BLUE, CONTROL_INK, FAMILY_COLOURS, INK, MUTED, RULE, guide_lines, new_figure
 from experiments.report.summary import NOTHING, Line, format_number, starts_family
 from experiments.scoring import OK
@@ -121,7 +122,7 @@ def scatter_picture(predictions: Sequence[tuple[Line, Path]], *, columns: int = 
         predictions: each fitter with the npz file of its predictions under one seed.
         columns: panels per row.
     """
-    panels = [(line, *_changes(path)) for line, path in predictions if path.is_file()]
+    panels = [(line, *changes) for line, path in predictions if (changes := _changes(path)) is not None]
     if not panels:
         return None
     rows = math.ceil(len(panels) / columns)
@@ -151,11 +152,14 @@ def scatter_picture(predictions: Sequence[tuple[Line, Path]], *, columns: int = 
     return figure
 
 
-def _changes(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return the true and the predicted changes of all held-out perturbations and genes, flat."""
-    with np.load(path) as stored:
-        question = stored["question"]
-        true = stored["true"] - stored["true_control"][question]
-        predicted = stored["predicted"] - stored["predicted_control"][question]
-    answered = np.isfinite(predicted).all(axis=1)
-    return true[answered].ravel(), predicted[answered].ravel()
+def _changes(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the true and the predicted changes of all held-out perturbations and genes, flat; None if unreadable."""
+    try:
+        with path.open("rb") as file, np.load(file) as stored:  # of a damaged file numpy would leave the path open
+            question = stored["question"]
+            true = stored["true"] - stored["true_control"][question]
+            predicted = stored["predicted"] - stored["predicted_control"][question]
+        answered = np.isfinite(predicted).all(axis=1)
+        return true[answered].ravel(), predicted[answered].ravel()
+    except NPZ_ERRORS:
+        return None

@@ -84,6 +84,9 @@ def to_svg(figure: Figure, *, name: str, description: str) -> str:
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\sxmlns(?::\w+)?="[^"]*"', "", svg)
     svg = svg.replace("xlink:href", "href")
+    svg = re.sub(
+        r'(?<= d=")[^"]+', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path[0]), svg
+    )  # hundredths of a point do
     # matplotlib names its groups alike in every figure; ids must be unique in a page
     svg = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', svg)
     svg = re.sub(r'(href="#|url\(#)([^")]+)', rf"\1{name}-\2", svg)

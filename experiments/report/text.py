@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import pandas as pd
 
+from experiments.controls import ORACLE
 from experiments.metrics import METRICS, Judges
 from experiments.report.summary import NOTHING, Line, against_truth, arrow, leaderboard, number, starts_family
-from experiments.scoring import BASELINE, FAILED, OK
+from experiments.scoring import BASELINE, CONTROL_CELLS, FAILED, OK, ONE
 
 SHORT = ("auprc-ratio", "auprc-ratio-signed", "sign-accuracy", "total-effect-distance")  # of the metrics of networks
-SHOWN_ZERO = {Judges.PREDICTION: BASELINE, Judges.NETWORK: "chance"}
+SHOWN_ZERO = {Judges.PREDICTION: BASELINE, Judges.CELLS: CONTROL_CELLS, Judges.NETWORK: "chance"}
 
 
 def leaderboard_text(scores: pd.DataFrame) -> str:
-    """Return the leaderboards of all screens and splits as plain text, by family; then those of networks and kinetics.
+    """Return the leaderboards of all screens and splits as plain text, by family.
 
-    Shown are the metrics held against truth (all, if there are none), and some of those of networks. Values are means
-    over seeds, with the half width of the 95% interval where there are two seeds or more; the last column is the
-    anchored score of the first metric.
+    First come those of predictions, then those of sampled cells, of networks and of kinetics. Shown are the metrics
+    held against truth (all, if there are none), and some of those of networks. Values are means over seeds, with the
+    half width of the 95% interval where there are two seeds or more; the last column is the anchored score of the
+    first metric.
     """
     blocks = []
     for judges in Judges:
@@ -50,7 +52,7 @@ def _block(title: str, rows: pd.DataFrame, judges: Judges) -> str:
         text += ([rule] if first and (line.is_control or line is lines[0]) else []) + ([line.family] if first else [])
         text.append(_align(row, widths))
     if anchored:
-        text.append(f"* {METRICS[headline].label}: 0 = {SHOWN_ZERO[judges]}, 1 = oracle")
+        text.append(f"* {METRICS[headline].label}: 0 = {SHOWN_ZERO[judges]}, 1 = {ONE.get(judges, ORACLE)}")
     return "\n".join(text)
 
 

@@ -16,6 +16,14 @@ STUDIES = {
         "experiments.studies.recovery",
         "which fitters recover the network, in their own world and as screens become real",
     ),
+    "mechanistic": (
+        "experiments.studies.mechanistic",
+        "what a wrong regulation function costs a mechanistic fitter: each fitted in the world of every other",
+    ),
+    "losses": (
+        "experiments.studies.losses",
+        "what asking controls to stand still does to error and to steadiness, and when",
+    ),
 }
 
 

@@ -158,12 +158,8 @@ class ScmNonlinear:
         if not pools.genes:
             raise FitterError(self.name, "no gene has counts enough in the control cells to be compared with them")
         weight = np.where(pools.held, 0.0, 1.0)
-        with one_thread():
+        with one_thread():  # the loop does so, too; here for the weights that are made before it
             equations, resampled, history, notes = self._train(pools, seed=seed)
-        if not all(np.isfinite(fitted.paths.data).all() for fitted in (equations, *resampled)):
-            raise FitterError(
-                self.name, f"training diverged at learning_rate {self.learning_rate:g}: weights are not finite"
-            )
         derivatives = [other.mean_derivative(pools.expected_change, weight) for other in resampled]
         return StructuralFit(
             fitter=self.name,
@@ -188,9 +184,12 @@ class ScmNonlinear:
         first: Trained | None = None
         chosen = self._held_out(pools, seed=seed)
         if chosen.size:
-            rest, out = pools.take(np.setdiff1d(np.arange(len(pools)), chosen)), pools.take(chosen)
-            first = train(rest, how, seed=seed, held_out=out)
-            notes.append(f"stopped at epoch {first.best_epoch}, by {len(out)} of {len(pools)} pools held out")
+            held_out = np.zeros(len(pools), dtype=bool)
+            held_out[chosen] = True
+            first = train(pools, how, seed=seed, held_out=held_out)
+            notes.append(
+                f"stopped at epoch {first.history.best_epoch}, by {chosen.size} of {len(pools)} pools held out"
+            )
         elif self.held_out:
             notes.append(f"too few perturbations to hold some out: all {self.epochs} epochs run")
         final = train(pools, how, seed=seed, start=first)
@@ -198,10 +197,7 @@ class ScmNonlinear:
         for number in range(self.resamples):
             weight = _bootstrap(pools, seed=seed, number=number)
             resampled.append(train(pools, how, seed=seed, weight=weight, start=final).equations)
-        shown = first or final
-        terms = ("likelihood", "acyclicity" if self.acyclic else "log_determinant", "sparsity")
-        history = LossHistory(terms=terms, weight=np.ones(3), training=shown.training, held_out=shown.held_out)
-        return final.equations, resampled, history, notes
+        return final.equations, resampled, (first or final).history, notes
 
     def _held_out(self, pools: Pools, *, seed: int) -> NDArray[np.intp]:
         """Return the rows of the pools held out: drawn by names, so that the order of cells is of no account."""

@@ -36,27 +36,38 @@ class RowLabels:
 def epoch_batches(
     rows: Rows, labels: RowLabels, *, batching: str, size: int, generator: np.random.Generator
 ) -> list[Rows]:
-    """Return the mini-batches of one epoch, each of at most about `size` rows.
+    """Return the mini-batches of one epoch, each row in one of them and each of at most `size` rows, in random order.
 
-    "random" deals rows at random. "perturbation" and "batch" keep mini-batches within one condition or experimental
-    batch each (a group is cut into equal parts; small groups share one, for "perturbation" only), in random order.
+    "random" deals rows at random. "perturbation" keeps conditions together: those of few rows share a mini-batch whole,
+    one of more than `size` rows is cut into equal parts that it shares with none. "batch" likewise cuts each
+    experimental batch into equal parts, and no two batches share one.
     """
     shuffled = generator.permutation(rows)
     if batching == "random":
         return _cut(shuffled, size)
     code = labels.condition if batching == "perturbation" else labels.batch
     groups = [shuffled[code[shuffled] == value] for value in np.unique(code[rows])]
+    if batching == "perturbation":
+        groups = _together(groups, size, generator)
     parts = [part for group in groups for part in _cut(group, size)]
-    parts = [parts[position] for position in generator.permutation(len(parts))]
-    if batching == "batch":
-        return parts
-    merged: list[Rows] = []
-    for part in parts:  # conditions of few cells: several whole ones together
-        if merged and merged[-1].size + part.size <= size:
-            merged[-1] = np.concatenate([merged[-1], part])
+    return [parts[position] for position in generator.permutation(len(parts))]
+
+
+def _together(groups: list[Rows], size: int, generator: np.random.Generator) -> list[Rows]:
+    """Join groups that fit into one mini-batch with others, in random order; those of more rows stay by themselves."""
+    joined = [group for group in groups if group.size > size]
+    room = 0
+    for position in generator.permutation(len(groups)):
+        group = groups[position]
+        if group.size > size:
+            continue
+        if group.size <= room:
+            joined[-1] = np.concatenate([joined[-1], group])
+            room -= group.size
         else:
-            merged.append(part)
-    return merged
+            joined.append(group)
+            room = size - group.size
+    return joined
 
 
 def _cut(rows: Rows, size: int) -> list[Rows]:

@@ -73,10 +73,13 @@ class CellTable:
         design = np.array(
             [[target in perturbation_targets(label) for target in targets] for label in conditions], dtype=np.float32
         ).reshape(len(conditions), len(targets))
+        counts = data.counts[order][:, column]
+        counts.eliminate_zeros()
+        counts.sort_indices()  # within a cell, too, the order of genes is to be this table's
         return cls(
             genes=tuple(data.genes[position] for position in column),
             column=column,
-            counts=data.counts[order][:, column],
+            counts=counts,
             conditions=conditions,
             condition=code["perturbation"],
             batches=names["batch"],
@@ -118,12 +121,12 @@ class CellTable:
     def held_out(self, share: float, *, seed: int) -> NDArray[np.bool_]:
         """Return (C,) which conditions are held out to stop by: a share of the perturbations, by a hash of their names.
 
-        At least one if `share` is above 0 and there are four perturbations or more; never the control.
+        At least one if `share` is above 0 and there are four perturbations or more; never all, never the control.
         """
         labels = sorted(
             (label for label in self.conditions if label != CONTROL),
             key=lambda label: hashlib.blake2b(f"{seed}\0{label}".encode(), digest_size=8).digest(),
         )
-        n_held = max(1, round(share * len(labels))) if share > 0 and len(labels) >= 4 else 0
+        n_held = min(max(1, round(share * len(labels))), len(labels) - 1) if share > 0 and len(labels) >= 4 else 0
         chosen = set(labels[:n_held])
         return np.array([label in chosen for label in self.conditions])

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from fitters.errors import FitterError, one_line
 from fitters.training.cells import CellTable
 
 FORMAT = "simcell-checkpoint-1"
+LONGEST_REASON = 120  # characters of torch's own words, which may fill pages
 
 
 @dataclass
@@ -52,39 +55,87 @@ def fingerprint_of(table: CellTable, *what: object) -> str:
     return digest.hexdigest()
 
 
-def write_checkpoint(path: str, state: State, *, model: str, fingerprint: str) -> None:
-    """Write a checkpoint beside the path and move it there."""
-    import torch
-
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.{os.getpid()}")
-    torch.save({"format": FORMAT, "model": model, "fingerprint": fingerprint, "state": vars(state)}, beside)
-    os.replace(beside, target)
+def copied(value: Any) -> Any:
+    """Return a copy of nested dictionaries and lists whose tensors are on the CPU and shared with nobody."""
+    if isinstance(value, Mapping):
+        return {name: copied(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(copied(part) for part in value)
+    return value.detach().cpu().clone() if hasattr(value, "detach") else value
 
 
-def read_checkpoint(path: str, *, model: str, fingerprint: str, fitter: str) -> State | None:
-    """Return the state of a checkpoint; None where there is no file.
+@dataclass(frozen=True)
+class Checkpoint:
+    """A file and what it is to be of.
 
-    Raises:
-        FitterError: the file is no checkpoint, or one of another model, or of other data, options or seed.
+    Args:
+        path: where.
+        model: name of what is trained.
+        fingerprint: digest of data, options and seed.
+        fitter: whose errors they are.
     """
-    import torch
 
-    if not Path(path).exists():
-        return None
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-        if found["format"] != FORMAT:
-            raise ValueError(found["format"])
-        of, digest, state = found["model"], found["fingerprint"], State(**found["state"])
-    except Exception as error:
-        raise FitterError(fitter, f"option checkpoint: {path!r} is not a checkpoint ({one_line(error)})") from None
-    if of != model:
-        raise FitterError(fitter, f"option checkpoint: {path!r} is a checkpoint of another model, {of}")
-    if digest != fingerprint:
-        raise FitterError(
-            fitter,
-            f"option checkpoint: {path!r} is of other data, options or seed; remove it, or name another file",
-        )
-    return state
+    path: str
+    model: str
+    fingerprint: str
+    fitter: str
+
+    def write(self, state: State) -> None:
+        """Write a state beside the path and move it there, so that what stands there is whole at every moment.
+
+        Raises:
+            FitterError: it cannot be written.
+        """
+        import torch
+
+        target = Path(self.path)
+        beside = target.with_name(f".{target.name}.{os.getpid()}")
+        content = {"format": FORMAT, "model": self.model, "fingerprint": self.fingerprint, "state": vars(state)}
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            torch.save(content, beside)
+            os.replace(beside, target)
+        except (OSError, RuntimeError) as error:  # torch raises the latter where a folder is missing or a disk full
+            raise FitterError(
+                self.fitter, f"option checkpoint: {self.path!r} cannot be written ({_short(error)})"
+            ) from None
+        finally:
+            with suppress(OSError):
+                beside.unlink()
+
+    def read(self) -> State | None:
+        """Return the state of the file; None where there is none.
+
+        Raises:
+            FitterError: the file is no checkpoint, or one of another model, or of other data, options or seed.
+        """
+        import torch
+
+        if not Path(self.path).exists():
+            return None
+        with self.reading():
+            found = torch.load(self.path, map_location="cpu", weights_only=True)
+            if found["format"] != FORMAT:
+                raise ValueError(found["format"])
+            of, digest, state = found["model"], found["fingerprint"], State(**found["state"])
+        if of != self.model:
+            raise self._refusal(f"is a checkpoint of another model, {of}")
+        if digest != self.fingerprint:
+            raise self._refusal("is of other data, options or seed; remove it, or name another file")
+        return state
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Turn whatever goes wrong with the file's content into a FitterError that names the file."""
+        try:
+            yield
+        except Exception as error:
+            raise self._refusal(f"is not a checkpoint of {self.model} ({_short(error)})") from None
+
+    def _refusal(self, problem: str) -> FitterError:
+        return FitterError(self.fitter, f"option checkpoint: {self.path!r} {problem}")
+
+
+def _short(error: Exception) -> str:
+    text = one_line(error)
+    return text if len(text) <= LONGEST_REASON else text[:LONGEST_REASON] + "..."

@@ -41,11 +41,15 @@ def one_thread() -> Iterator[None]:
 
 @contextmanager
 def seeded(seed: int, *key: int) -> Iterator[None]:
-    """Seed torch's global generators by (seed, key), and put them back: dropout and all draws inside depend on it."""
+    """Seed torch's global generators by (seed, key), and put them back: dropout and all draws inside depend on it.
+
+    Keys are whole numbers >= 0 of any length, and no two of them have the same draws.
+    """
     import numpy as np
     import torch
 
-    state = int(np.random.SeedSequence([seed, *key]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    # a spawn key, since entropies that differ by zeros at their end are one to numpy: (seed,) and (seed, 0)
+    state = int(np.random.SeedSequence(seed, spawn_key=key).generate_state(1, np.uint64)[0] >> np.uint64(1))
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(state)

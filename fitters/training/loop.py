@@ -6,11 +6,11 @@ with its best parameters, and a `LossHistory`. The same seed gives the same bits
 
 from __future__ import annotations
 
+import hashlib
 import math
-import resource
-import sys
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,13 +19,17 @@ import numpy as np
 from fitters.errors import FitterError
 from fitters.results import LossHistory
 from fitters.training.batches import RowLabels, Rows, epoch_batches
-from fitters.training.checkpoint import State, read_checkpoint, write_checkpoint
+from fitters.training.checkpoint import Checkpoint, State, copied
 from fitters.training.devices import device_of, one_thread, seeded
+from fitters.training.memory import peak_memory
+from fitters.training.optimisers import Steps
 from fitters.training.options import TrainedFitter
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
+
+# First words of the loop's keys of randomness, which fitters do not use for their own.
+BATCHES, TRAINING, HELD_OUT = 1701, 1702, 1703
 
 
 @dataclass(frozen=True)
@@ -39,8 +43,13 @@ class Moment:
 class Objective(Protocol):
     """A torch.nn.Module with its data, which turns rows into terms.
 
-    It may also have `after_step(learning_rate)`, called without gradients after each step (a proximal map), and
-    `stopping`, the terms whose weighted sum is held against what is held out (by default the first term).
+    It may also have
+
+    - `stopping`: names of terms whose weighted sum is held against what is held out (by default the first term that is
+      minimised; those of weight 0 do not count), or a mapping of terms to weights of its own for that
+    - `after_step(learning_rate)`, called without gradients after each step (a proximal map)
+    - `parameter_groups()`, as torch's optimisers take them
+    - `make_optimiser(learning_rate)`, a torch.optim.Optimizer in place of those of the options
     """
 
     def terms(self, rows: Tensor, moment: Moment) -> Mapping[str, Tensor]:
@@ -58,7 +67,7 @@ def train(
     stage: str = "",
     epochs: int | None = None,
 ) -> LossHistory:
-    """Train in place and return the history; the parameters are then those of the best epoch.
+    """Train in place and return the history; the parameters are then those of the best epoch, in mode `eval`.
 
     Args:
         objective: the module, on any device; it is moved to that of the options, and stays there.
@@ -71,8 +80,10 @@ def train(
         epochs: in place of those of the options.
 
     Raises:
-        FitterError: a term is NaN or infinite (with epoch, term and last finite value; the last finite state is kept in
-            the checkpoint if there is one); a checkpoint of something else.
+        FitterError: nothing to train, to train on or to minimise; a term or a parameter becomes NaN or infinite (with
+            epoch, term and last finite value; the state of the last epoch in which all were finite is kept in the
+            checkpoint if there is one); a checkpoint of something else.
+        FitterOptionError: a device that is not there.
     """
     with one_thread():
         return _Training(objective, labels, options, weights, seed, fingerprint, stage, epochs or options.epochs).run()
@@ -90,156 +101,162 @@ class _Training:
         stage: str,
         epochs: int,
     ) -> None:
-        self.labels, self.options, self.seed, self.stage, self.n_epochs = labels, options, seed, stage, epochs
+        self.labels, self.options, self.stage, self.n_epochs = labels, options, stage, epochs
         self.weights = dict(weights)
+        self.minimised = {term: weight for term, weight in self.weights.items() if weight > 0}
+        if not self.minimised:
+            raise FitterError(options.name, "no term of the loss has a weight above 0")
+        if not labels.training.size:
+            raise FitterError(options.name, "no row is left to train on")
+        self.seed, self.key = seed, _number(stage)
         self.device = device_of(options.device, fitter=options.name)
         self.module = objective.to(self.device)
-        self.optimiser = self._optimiser()
+        self.steps = Steps(self.module, options, n_epochs=epochs)
         self.model = f"{options.name}{f'/{stage}' if stage else ''}"
-        self.fingerprint = fingerprint
         path = options.checkpoint
-        self.path = f"{path}.{stage}" if path and stage else path
-        self.stopping_terms = tuple(getattr(objective, "stopping", ()) or list(self.weights)[:1])
+        self.checkpoint = (
+            Checkpoint(f"{path}.{stage}" if stage else path, self.model, fingerprint, options.name) if path else None
+        )
+        self.stopping = self._stopping_weights()
+        self.held_out = self._batches(labels.stopping, HELD_OUT) if labels.stopping.size else []
         self.state = State(0, {}, {}, [], [], (math.inf, 0, {}), 0.0)
 
-    def _optimiser(self) -> torch.optim.Optimizer:
-        import torch
-
-        groups = getattr(self.module, "parameter_groups", None)
-        parameters = groups() if groups else [value for value in self.module.parameters() if value.requires_grad]
-        rate = self.options.learning_rate
-        if self.options.optimiser == "lbfgs":
-            return torch.optim.LBFGS(parameters, lr=rate, max_iter=20, line_search_fn="strong_wolfe")
-        return torch.optim.Adam(parameters, lr=rate)
+    def _stopping_weights(self) -> dict[str, float]:
+        named = getattr(self.module, "stopping", ()) or ()
+        if isinstance(named, Mapping):
+            chosen = {term: weight for term, weight in named.items() if term in self.weights}
+        else:
+            chosen = {term: self.minimised[term] for term in named if term in self.minimised}
+        return chosen or dict(list(self.minimised.items())[:1])
 
     def run(self) -> LossHistory:
-        self._resume()
+        if self.checkpoint:
+            self._resume(self.checkpoint)
         start = time.perf_counter() - self.state.seconds
-        stopping = self.labels.stopping
-        bar = self._bar()
-        while self.state.epoch < self.n_epochs and not self._patience_is_out():
-            epoch = self.state.epoch
-            moment = Moment(epoch, epoch / self.n_epochs)
-            with seeded(self.seed, 1, epoch):
-                row = self._epoch(moment)
-            self.state.training.append(row)
-            if stopping.size:
-                with seeded(self.seed, 2):  # the same draws at every epoch: errors then differ by the model alone
-                    held_out = self._evaluate(stopping, moment)
-                self._check(held_out, epoch, "held out")
-                self.state.held_out.append(held_out)
-                error = sum(
-                    self.weights[term] * value
-                    for term, value in zip(self.weights, held_out, strict=True)
-                    if term in self.stopping_terms
-                )
-                if error < self.state.best[0]:
-                    self.state.best = (error, epoch + 1, _copied(self.module.state_dict()))
-            self.state.epoch = epoch + 1
-            self.state.seconds = time.perf_counter() - start
-            bar.update(1)
-            bar.set_postfix_str(f"loss {sum(w * v for w, v in zip(self.weights.values(), row, strict=True)):.4g}")
-            if self.path and self.state.epoch % self.options.checkpoint_every == 0:
-                self._keep()
-        bar.close()
-        if self.path:
-            self._keep()
+        with self._bar() as bar:
+            while self.state.epoch < self.n_epochs and not self._patience_is_out():
+                self._one_epoch()
+                self.state.seconds = time.perf_counter() - start
+                bar.set_postfix_str(f"loss {np.dot(self.state.training[-1], list(self.weights.values())):.4g}")
+                bar.update(1)
+                if self.checkpoint:
+                    self._remember()
+                    if self.state.epoch % self.options.checkpoint_every == 0:
+                        self.checkpoint.write(self.state)
+        if self.checkpoint and self.state.model:
+            self.checkpoint.write(self.state)
         if self.state.best[1]:
             self.module.load_state_dict(self.state.best[2])
+        self.module.eval()
         return self._history()
 
-    def _epoch(self, moment: Moment) -> list[float]:
+    def _one_epoch(self) -> None:
+        epoch = self.state.epoch
+        moment = Moment(epoch, epoch / self.n_epochs)
+        row = self._trained(moment)
+        held_out = self._evaluated(moment) if self.held_out else None
+        broken = self.steps.not_finite()
+        if broken is not None:
+            self._stop(f"parameter {broken} is not finite after epoch {epoch + 1}")
+        # nothing of an epoch is in the state before all of it is known to be finite
+        self.state.training.append(row)
+        if held_out is not None:
+            self.state.held_out.append(held_out)
+            value = dict(zip(self.weights, held_out, strict=True))
+            error = sum(weight * value[term] for term, weight in self.stopping.items())
+            if error < self.state.best[0]:
+                self.state.best = (error, epoch + 1, copied(self.module.state_dict()))
+        self.state.epoch = epoch + 1
+
+    def _trained(self, moment: Moment) -> list[float]:
         """Take every step of an epoch; return the mean of each term over its batches, weighted by rows."""
         import torch
 
         self.module.train()
-        rows, options = self.labels.training, self.options
-        generator = np.random.default_rng([self.seed, moment.epoch])
-        if options.optimiser == "lbfgs":
-            batches = [rows]
-        else:
-            batches = epoch_batches(
-                rows, self.labels, batching=options.batching, size=options.batch_size, generator=generator
-            )
+        self.steps.begin(moment.epoch)
+        rows = self.labels.training
+        batches = [rows] if self.steps.whole else self._batches(rows, BATCHES, moment.epoch)
         sums = np.zeros(len(self.weights))
-        for batch in batches:
-            index = torch.as_tensor(batch, device=self.device)
-            values = self._step(index, moment)
-            sums += batch.size * np.array(values)
+        with seeded(self.seed, TRAINING, self.key, moment.epoch):
+            for batch in batches:
+                sums += batch.size * np.array(self._step(torch.as_tensor(batch, device=self.device), moment))
         return list((sums / rows.size).tolist())
 
     def _step(self, index: Tensor, moment: Moment) -> list[float]:
-        import torch
-
+        """Take one step and return the terms before it."""
         first: list[float] = []
 
-        def closure() -> Tensor:
-            self.optimiser.zero_grad(set_to_none=True)
-            found = self.module.terms(index, moment)
-            values = [float(found[term].detach()) for term in self.weights]
+        def loss() -> Tensor:
+            # a line search needs one function, so the same draws wherever it asks for the loss
+            with seeded(self.seed, TRAINING, self.key, moment.epoch) if self.steps.whole else nullcontext():
+                found = self.module.terms(index, moment)
             if not first:
-                first.extend(values)
-                self._check(values, moment.epoch, "training")
-            total = sum(weight * found[term] for term, weight in self.weights.items() if weight > 0)
-            assert isinstance(total, torch.Tensor)
-            total.backward()
-            if self.options.gradient_clip is not None:
-                torch.nn.utils.clip_grad_norm_(self.module.parameters(), self.options.gradient_clip)
-            return total
+                first.extend(self._values(found))
+                self._check(first, moment.epoch, "training")
+            weighted = [weight * found[term] for term, weight in self.minimised.items()]
+            return sum(weighted[1:], start=weighted[0])
 
-        self.optimiser.step(closure)  # type: ignore[arg-type]
-        after = getattr(self.module, "after_step", None)
-        if after is not None:
-            with torch.no_grad():
-                after(self.options.learning_rate)
+        self.steps.take(loss)
         return first
 
-    def _evaluate(self, rows: Rows, moment: Moment) -> list[float]:
+    def _evaluated(self, moment: Moment) -> list[float]:
+        """Return the mean of each term over the rows held out."""
         import torch
 
         self.module.eval()
         sums = np.zeros(len(self.weights))
-        with torch.no_grad():
-            for part in np.array_split(rows, -(-rows.size // max(self.options.batch_size, 1))):
-                found = self.module.terms(torch.as_tensor(part, device=self.device), moment)
-                sums += part.size * np.array([float(found[term]) for term in self.weights])
-        return list((sums / rows.size).tolist())
+        # the same batches and draws at every epoch: errors then differ by the model alone
+        with torch.no_grad(), seeded(self.seed, HELD_OUT, self.key):
+            for batch in self.held_out:
+                found = self.module.terms(torch.as_tensor(batch, device=self.device), moment)
+                sums += batch.size * np.array(self._values(found))
+        values: list[float] = (sums / self.labels.stopping.size).tolist()
+        self._check(values, moment.epoch, "held out")
+        return values
+
+    def _batches(self, rows: Rows, *key: int) -> list[Rows]:
+        generator = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(*key, self.key)))
+        options = self.options
+        return epoch_batches(rows, self.labels, batching=options.batching, size=options.batch_size, generator=generator)
+
+    def _values(self, found: Mapping[str, Tensor]) -> list[float]:
+        import torch
+
+        values: list[float] = torch.stack([found[term].detach().double() for term in self.weights]).tolist()  # one wait
+        return values
 
     def _check(self, values: list[float], epoch: int, where: str) -> None:
         for position, (term, value) in enumerate(zip(self.weights, values, strict=True)):
-            if math.isfinite(value):
-                continue
-            done = self.state.training
-            last = f"last finite: {done[-1][position]:.4g} at epoch {len(done)}" if done else "it never was finite"
-            kept = ""
-            if self.path and self.state.model:
-                self._write()
-                kept = f"; the last finite state, of epoch {self.state.epoch}, is in {self.path}"
-            found = f"term {term} is {value} at epoch {epoch + 1} ({where}; {last}{kept})"
-            raise FitterError(self.options.name, f"training diverged: {found}; try a lower learning_rate")
+            if not math.isfinite(value):
+                done = self.state.training
+                last = f"last finite: {done[-1][position]:.4g} at epoch {len(done)}" if done else "it never was finite"
+                self._stop(f"term {term} is {value} at epoch {epoch + 1} ({where}; {last})")
+
+    def _stop(self, found: str) -> None:
+        """Give up, with the state of the last epoch in which all was finite in the checkpoint."""
+        kept = ""
+        if self.checkpoint and self.state.model:
+            self.checkpoint.write(self.state)
+            kept = f"; the last finite state, of epoch {self.state.epoch}, is in {self.checkpoint.path}"
+        problem = f"training diverged: {found}{kept}; try a lower learning_rate"
+        raise FitterError(self.options.name, problem)
 
     def _patience_is_out(self) -> bool:
         best = self.state.best[1]
         return bool(best) and self.state.epoch - best >= self.options.patience
 
-    def _resume(self) -> None:
-        if not self.path:
-            return
-        name = self.options.name
-        found = read_checkpoint(self.path, model=self.model, fingerprint=self.fingerprint, fitter=name)
+    def _resume(self, checkpoint: Checkpoint) -> None:
+        found = checkpoint.read()
         if found is not None:
-            self.module.load_state_dict(found.model)
-            self.optimiser.load_state_dict(found.optimiser)
+            with checkpoint.reading():
+                self.module.load_state_dict(found.model)
+                self.steps.optimiser.load_state_dict(found.optimiser)
             self.state = found
 
-    def _keep(self) -> None:
-        self.state.model = _copied(self.module.state_dict())
-        self.state.optimiser = self.optimiser.state_dict()
-        self._write()
-
-    def _write(self) -> None:
-        assert self.path
-        write_checkpoint(self.path, self.state, model=self.model, fingerprint=self.fingerprint)
+    def _remember(self) -> None:
+        """Copy model and optimiser, so that what is written belongs together whenever it is written."""
+        self.state.model = copied(self.module.state_dict())
+        self.state.optimiser = copied(self.steps.optimiser.state_dict())
 
     def _bar(self) -> Any:
         from tqdm import tqdm
@@ -249,17 +266,13 @@ class _Training:
             initial=self.state.epoch,
             desc=self.model,
             unit="epoch",
-            disable=not self.options.progress,
+            disable=None if self.options.progress else True,  # None: quiet unless standard error is a terminal
         )
 
     def _history(self) -> LossHistory:
         import torch
 
         on_gpu = self.device.type == "cuda"
-        unit = 1 if sys.platform == "darwin" else 1024
-        peak = (
-            torch.cuda.max_memory_allocated() if on_gpu else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-        )
         return LossHistory(
             terms=tuple(self.weights),
             weight=np.array(list(self.weights.values())),
@@ -267,11 +280,12 @@ class _Training:
             held_out=np.array(self.state.held_out) if self.state.held_out else None,
             best_epoch=self.state.best[1],
             seconds=self.state.seconds,
-            peak_memory=int(peak),
+            peak_memory=torch.cuda.max_memory_allocated(self.device) if on_gpu else peak_memory(),
             device=str(self.device),
             stage=self.stage,
         )
 
 
-def _copied(state: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value.detach().cpu().clone() for name, value in state.items()}
+def _number(stage: str) -> int:
+    """Return a number for a stage's name, so that stages do not share their draws."""
+    return int.from_bytes(hashlib.blake2b(stage.encode(), digest_size=4).digest()) if stage else 0

@@ -17,6 +17,8 @@ from fitters.training.devices import DEVICES
 from simcell.errors import nearest
 
 OPTIMISERS = ("adam", "lbfgs")
+SCHEDULES = ("constant", "cosine")
+LEAST_RATE = 0.05  # what a cosine leaves of the learning rate in the last epoch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +30,12 @@ class TrainedFitter:
         batch_size: rows of a mini-batch.
         batching: "random", "perturbation" (a mini-batch holds whole conditions) or "batch" (one experimental batch).
         learning_rate: of Adam, or of L-BFGS.
-        optimiser: "adam", or "lbfgs", which sees all rows at once.
-        gradient_clip: longest gradient; null: any.
+        schedule: "constant", or "cosine", by which the learning rate falls to a twentieth over the epochs.
+        optimiser: "adam", or "lbfgs", which sees all rows at once, up to 20 times an epoch.
+        gradient_clip: longest gradient of all parameters together; null: any. L-BFGS, which searches along lines, has
+            no such limit.
         held_out: share of the perturbations by which training is stopped early; 0: none.
-        patience: epochs without a lower error on them after which training stops.
+        patience: epochs without a lower error on them after which training stops. The best epoch's parameters are kept.
         losses: weight of each term of the loss that is not to have its default; 0 records a term without minimising it.
         device: "auto", "cpu" or "cuda".
         checkpoint: a file from which training goes on, and in which it is kept; null: none.
@@ -43,15 +47,17 @@ class TrainedFitter:
     batch_size: int = 256
     batching: str = "random"
     learning_rate: float = 1e-3
+    schedule: str = "constant"
     optimiser: str = "adam"
     gradient_clip: float | None = 10.0
     held_out: float = 0.1
     patience: int = 20
     losses: Mapping[str, float] = field(default_factory=dict)
     device: str = "auto"
-    checkpoint: str | None = None
-    checkpoint_every: int = 10
-    progress: bool = False
+    # not in the repr, of which fingerprints are made: where a training is kept or shown is no part of what it is
+    checkpoint: str | None = field(default=None, repr=False)
+    checkpoint_every: int = field(default=10, repr=False)
+    progress: bool = field(default=False, repr=False)
 
     name: ClassVar[str]
     packages: ClassVar[tuple[str, ...]] = ("torch",)
@@ -61,6 +67,7 @@ class TrainedFitter:
         check_whole_numbers(self, "epochs", "batch_size", "patience", "checkpoint_every", at_least=1)
         check_choice(self, "batching", among=BATCHING)
         check_choice(self, "optimiser", among=OPTIMISERS)
+        check_choice(self, "schedule", among=SCHEDULES)
         check_choice(self, "device", among=DEVICES)
         check_numbers(self, "learning_rate", above=0)
         check_numbers(self, "gradient_clip", above=0, or_none=True)

@@ -85,10 +85,16 @@ SHARES: dict[str, Share] = {
     # test_ensemble.py
     "ensemble error honest": Share(runs=3, slots=2),
     "ensemble mean": Share(runs=2, slots=2),
+    # test_atlas_law.py
+    "atlas wild type": Share(runs=1),
     # test_theory_twin.py
     "theory law": Share(runs=3),
     "theory passage": Share(runs=1),
     "theory lineage": Share(runs=1),
+    # test_sample_distances.py
+    "energy distance": Share(runs=2),
+    "squared mmd": Share(runs=2),
+    "wasserstein": Share(runs=1),
 }
 
 _spent: Counter[str] = Counter()

@@ -18,6 +18,7 @@ from experiments.contract.checks import (
     history,
     refusals,
     resources,
+    samples,
     saved,
     truth,
 )
@@ -33,6 +34,7 @@ _MODULES = (
     data_kept,
     global_state,
     saved,
+    samples,
     estimates,
     history,
     hard_data,

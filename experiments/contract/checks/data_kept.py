@@ -22,9 +22,10 @@ def _run(subject: Subject) -> Outcome:
 
 
 def _arrays(data: TrainingData) -> dict[str, np.ndarray]:
-    arrays = {name: getattr(data, name) for name in ("perturbation", "batch", "medium", "time")}
+    arrays = {name: getattr(data, name) for name in ("perturbation", "batch", "medium", "time", "arm")}
     arrays |= {"genes": np.array(data.genes), "counts": data.counts.toarray()}
     arrays |= {"pseudobulk": data.pseudobulk.total, "control profile": data.control}
+    arrays |= {"experiments": np.array(repr(sorted(data.experiments.items())))}
     return arrays
 
 

@@ -22,7 +22,8 @@ from fitters.registry import load as load_fitter
 from simcell.errors import SpecError, nearest
 
 NOT_RUN = ("command",)  # fitters that need options to be anything
-SLOW = ("gies", "dagma")  # take longer than all others together: run in the noise-free worlds and the base only
+# take longer than all others together: run in the noise-free worlds and the base only
+SLOW = ("gies", "dagma", "ode-mechanistic")
 
 
 def run(

@@ -14,7 +14,7 @@ import pandas as pd
 
 from experiments.outputs import write_whole
 from experiments.report.style import CYCLE, drawing, guide_lines, new_figure, to_png
-from experiments.report.summary import Interval, interval
+from experiments.report.summary import interval
 from experiments.studies.recovery.settings import (
     BASE,
     CELLS,
@@ -26,6 +26,7 @@ from experiments.studies.recovery.settings import (
     STEADY_GENES,
 )
 from experiments.studies.recovery.world import AUPRC
+from experiments.studies.tables import shown
 
 RECOVERED = 0.95  # area under the precision-recall curve from which a network counts as found
 SIGNS = "sign-accuracy"
@@ -96,15 +97,8 @@ def _table(summary: pd.DataFrame, *, chance: pd.Series | None = None) -> Iterato
     yield f"| world | {' | '.join(heads)} |{' chance |' if chance is not None else ''}"
     yield f"|---|{'--:|' * len(heads)}{'--:|' if chance is not None else ''}"
     for name, row in summary.iterrows():
-        cells = " | ".join(shown(row[fitter]) for fitter in heads)
+        cells = " | ".join(shown(row[fitter], digits=2) for fitter in heads)
         yield f"| {name} | {cells} |" + (f" {chance[name]:.2f} |" if chance is not None else "")
-
-
-def shown(found: Interval) -> str:
-    """Return a mean with its half width, such as ``0.93 ± 0.02``."""
-    if found.n == 0:
-        return "–"
-    return f"{found.mean:.2f} ± {found.half_width:.2f}" if found.n > 1 else f"{found.mean:.2f}"
 
 
 def _base_rates(table: pd.DataFrame) -> pd.Series:
@@ -137,7 +131,8 @@ def conclusion(table: pd.DataFrame) -> Iterator[str]:
     best = str(mean.loc[base].idxmax())
     near = [fitter for fitter in area if fitter != best and not _ahead(table, base, best, fitter)]
     alike = f"not told apart from {', '.join(near)}" if near else "ahead of all others"
-    yield f"In the base screen {best} comes first with {shown(area.at[base, best])}, {alike} (paired over networks)."
+    reached = shown(area.at[base, best], digits=2)
+    yield f"In the base screen {best} comes first with {reached}, {alike} (paired over networks)."
     skill = _skill(table)[best]
     knobs = [row for row in area.index if not row.startswith((NOISE_FREE, BASE))]
     if knobs:

@@ -1,0 +1,1 @@
+"""Attention: transformers over gene tokens, pretrained on unperturbed cells and told of perturbations afterwards."""

@@ -1,0 +1,85 @@
+"""Small pools of cells as the rows of a training: how far each pool's profile is from that of controls.
+
+In: a table of training cells. Out: `PooledResponses`, changes of log profiles against the controls of the same batch,
+and against those of all batches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fitters.measurement import LEAST_CONTROL_COUNTS
+from fitters.training.cells import CellTable
+from simcell.labels import CONTROL
+from simcell.profiles import log_profile
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class PooledResponses:
+    """P pools of perturbed cells; G genes as in the table.
+
+    Args:
+        condition: (P,) codes into the table's conditions.
+        batch: (P,) codes into its batches.
+        matched: (P, G) change of the log profile against controls of the same batch; 0 for genes not measured.
+        pooled: (P, G) the same against controls of all batches.
+        measured: (G,) whether the controls have at least `LEAST_CONTROL_COUNTS` counts.
+    """
+
+    condition: NDArray[np.intp]
+    batch: NDArray[np.intp]
+    matched: FloatArray
+    pooled: FloatArray
+    measured: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.condition)
+
+
+def pooled_responses(table: CellTable, *, cells_per_pool: int) -> PooledResponses:
+    """Deal the cells of every condition and batch into pools of about equal size and return their responses.
+
+    A group of n cells makes ``max(1, round(n / cells_per_pool))`` pools. Cells are dealt to them in turn, in the
+    table's own order: by medium, arm and time, so that each pool has its share of every context, and then as if at
+    random, by a hash of their counts. With f the fractions of counts of a pool, f_b those of the controls of its batch
+    (of all controls, where the batch's have fewer than `LEAST_CONTROL_COUNTS` counts of a gene) and c those of all
+    controls, the profile of the pool is ``L(c f / f_b)``, L the log profile: what a batch does to a gene, it does to f
+    and to f_b. Against all controls it is ``L(f)``. The change is the profile minus the mean profile of the pools of
+    the controls, made in the same way, so that the bias of a logarithm of few counts is on both sides.
+    """
+    from scipy.sparse import csr_array
+
+    n_batches = len(table.batches)
+    group_codes, group = np.unique(table.condition * n_batches + table.batch, return_inverse=True)
+    size = np.bincount(group)
+    n_pools = np.maximum(1, np.rint(size / cells_per_pool)).astype(np.intp)
+    order = np.argsort(group, kind="stable")
+    rank = np.empty(table.n_cells, np.intp)
+    rank[order] = np.arange(table.n_cells) - np.repeat(np.cumsum(size) - size, size)
+    pool = (np.cumsum(n_pools) - n_pools)[group] + rank % n_pools[group]
+    of = np.repeat(group_codes, n_pools)
+    condition, batch = of // n_batches, of % n_batches
+
+    counts = table.counts.astype(np.float64)
+    membership = csr_array((np.ones(table.n_cells), (pool, np.arange(table.n_cells))), shape=(of.size, table.n_cells))
+    total = (membership @ counts).toarray()
+    fraction = total / total.sum(axis=1, keepdims=True)
+    is_control = condition == table.conditions.index(CONTROL)
+    of_batch = np.stack([total[is_control & (batch == number)].sum(axis=0) for number in range(n_batches)])
+    everywhere = of_batch.sum(axis=0)
+    all_controls = everywhere / everywhere.sum()
+    depth = np.maximum(of_batch.sum(axis=1, keepdims=True), 1.0)
+    reference = np.where(of_batch >= LEAST_CONTROL_COUNTS, of_batch / depth, all_controls)
+    measured = everywhere >= LEAST_CONTROL_COUNTS
+
+    ratio = np.where(measured, fraction / np.where(reference > 0, reference, 1.0)[batch], 1.0)
+    found = []
+    for profile in (log_profile(all_controls * ratio), log_profile(fraction)):
+        change = profile - profile[is_control].mean(axis=0)
+        found.append(np.where(measured, change, 0.0)[~is_control])
+    return PooledResponses(condition[~is_control], batch[~is_control], found[0], found[1], measured)

@@ -1,0 +1,1 @@
+"""Variational auto-encoders of counts: perturbations shift the latent state of cells."""
