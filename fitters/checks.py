@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fitters.contract import Claim, Fitter, Prediction, Query
+from fitters.contract import Claim, Fitter, Prediction, Query, is_whole
 from fitters.errors import FitterError, RefusedQueryError, one_line
 from fitters.results import EdgeScores, KineticsEstimate, LossHistory
 from fitters.training_data import TrainingData
@@ -194,9 +194,12 @@ def checked_fit(fitter: Fitter, data: TrainingData, *, seed: int) -> CheckedFit:
     """Fit, and hold the result to the contract.
 
     Raises:
-        FitterError: the object is not a fitter; its `fit` raised; what it returned lacks a method that it claims.
+        FitterError: the object is not a fitter; the seed is not a whole number >= 0; its `fit` raised; what it returned
+            lacks a method that it claims.
     """
     fitter = check_fitter(fitter)
+    if not is_whole(seed):
+        raise FitterError(fitter.name, f"seed: {seed!r} is not a whole number >= 0")
     claims = frozenset(Claim(claim) for claim in fitter.claims)
     try:
         fit = fitter.fit(data, seed=seed)

@@ -6,7 +6,6 @@ inherited. What goes in is `TrainingData`; `fitters.checks` holds every fitter, 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -68,7 +67,17 @@ class Assumption(_Described):
     NO_BATCH_EFFECT = "no-batch-effect", "batches may be pooled"
 
 
+LATEST = 1e30  # hours: arithmetic with them must not overflow, in single precision either
 FAMILIES = ("baseline", "linear", "scm", "vae", "semi-mechanistic", "graph", "attention", "user")
+
+
+def is_whole(value: object) -> bool:
+    """Return whether a value is a whole number >= 0, as seeds and numbers of cells are; True and False are none."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= 0)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)
@@ -85,8 +94,8 @@ class Query:
         seed: seed of that sampling.
 
     Raises:
-        SpecError: a perturbation that is a bare string, names a gene twice or is not of names; a number out
-            of range.
+        SpecError: a perturbation that is a bare string, names a gene twice or is not of names; a value of another
+            type, or out of range.
     """
 
     perturbations: tuple[tuple[str, ...], ...]
@@ -98,11 +107,16 @@ class Query:
     arm: str | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.perturbations, str) or not isinstance(self.perturbations, Iterable):
+            raise SpecError("query.perturbations", self.perturbations, "a sequence of tuples of gene names")
         rows = []
         for position, targets in enumerate(self.perturbations):
             field = f"query.perturbations[{position}]"
             if isinstance(targets, str):
                 raise SpecError(field, targets, "a tuple of gene names (Query.of_labels takes labels)")
+            if not isinstance(targets, Iterable):
+                raise SpecError(field, targets, "a tuple of gene names")
+            targets = tuple(targets)
             if not all(isinstance(target, str) and target for target in targets):
                 raise SpecError(field, targets, "a tuple of gene names")
             if len(set(targets)) < len(targets):
@@ -111,14 +125,23 @@ class Query:
         if not rows:
             raise SpecError("query.perturbations", (), "at least one perturbation")
         object.__setattr__(self, "perturbations", tuple(rows))
-        if self.time is not None and not (math.isfinite(self.time) and self.time >= 0):
+        if self.time is not None and not (_is_number(self.time) and 0 <= self.time <= LATEST):
             raise SpecError("query.time", self.time, "a number of hours >= 0")
-        if self.cells < 0:
+        for field in ("medium", "batch", "arm"):
+            name = getattr(self, field)
+            if name is not None and not isinstance(name, str):
+                raise SpecError(f"query.{field}", name, "a name, or None")
+        if not is_whole(self.cells):
             raise SpecError("query.cells", self.cells, "a number of cells >= 0")
+        if not is_whole(self.seed):
+            raise SpecError("query.seed", self.seed, "a whole number >= 0")
 
     @classmethod
     def of_labels(cls, labels: Iterable[str], **context: Any) -> Query:
-        """Return the query for labels such as ``"G003+G017"``; `context` is time, medium, batch, cells, seed."""
+        """Return the query for labels such as ``"G003+G017"``; `context` is time, medium, batch, arm, cells, seed."""
+        labels = tuple(labels) if isinstance(labels, Iterable) and not isinstance(labels, str) else labels
+        if not isinstance(labels, tuple) or not all(isinstance(label, str) for label in labels):
+            raise SpecError("labels of a query", labels, "a sequence of labels")
         return cls(tuple(perturbation_targets(label) for label in labels), **context)
 
     @property

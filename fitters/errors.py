@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from simcell.errors import SimcellError, nearest
+
+LONGEST_NUMBER = 40  # digits of a whole number in a message; Python itself refuses to write those of thousands
 
 
 class TrainingDataError(SimcellError):
@@ -49,7 +52,7 @@ class FitterOptionError(FitterError):
     @classmethod
     def value(cls, fitter: str, option: str, value: object, allowed: str) -> FitterOptionError:
         """Return the error for a wrong value; "<value> is not <allowed>" is a sentence."""
-        return cls(fitter, f"option {option}: {value!r} is not {allowed}")
+        return cls(fitter, f"option {option}: {_shown(value)} is not {allowed}")
 
     @classmethod
     def unknown(cls, fitter: str, option: str, known: Iterable[str]) -> FitterOptionError:
@@ -66,6 +69,13 @@ class FitterLoadError(FitterError):
 def not_installed(fitter: str, package: str, *, extra: str) -> FitterError:
     """Return the error for an optional package that is missing; `extra` is the extra of simcell that brings it."""
     return FitterError(fitter, f"needs the package {package}, which is not installed: pip install 'simcell[{extra}]'")
+
+
+def _shown(value: object) -> str:
+    """Return the repr of a value; of whole numbers that would fill lines, their size."""
+    if isinstance(value, int) and abs(value) >= 10**LONGEST_NUMBER:
+        return f"{'-' if value < 0 else ''}10**{round(math.log10(abs(value)))}"
+    return repr(value)
 
 
 def one_line(error: BaseException) -> str:

@@ -12,6 +12,9 @@ from typing import Protocol
 
 from fitters.errors import FitterOptionError
 
+# Beyond these a fit would end in an overflow or fill the memory, far from the option that did it.
+MOST_WHOLE, MOST = 10**9, 1e300
+
 
 class Named(Protocol):
     """A fitter: what its messages begin with."""
@@ -21,12 +24,14 @@ class Named(Protocol):
         """How the fitter is called."""
 
 
-def check_whole_numbers(fitter: Named, *options: str, at_least: int) -> None:
-    """Hold options to whole numbers, not below `at_least`."""
+def check_whole_numbers(fitter: Named, *options: str, at_least: int, at_most: int = MOST_WHOLE) -> None:
+    """Hold options to whole numbers, from `at_least` to `at_most`."""
     for option in options:
         value = getattr(fitter, option)
         if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
             raise FitterOptionError.value(fitter.name, option, value, f"a whole number >= {at_least}")
+        if value > at_most:
+            raise FitterOptionError.value(fitter.name, option, value, f"a whole number <= {at_most}")
 
 
 def check_numbers(
@@ -37,7 +42,7 @@ def check_numbers(
     below: float | None = None,
     or_none: bool = False,
 ) -> None:
-    """Hold options to finite numbers within bounds.
+    """Hold options to finite numbers within bounds, and of at most `MOST` in size.
 
     Args:
         fitter: whose options they are.
@@ -64,6 +69,8 @@ def check_numbers(
             and (below is None or value < below)
         ):
             raise FitterOptionError.value(fitter.name, option, value, f"null or {allowed}" if or_none else allowed)
+        if abs(value) > MOST:
+            raise FitterOptionError.value(fitter.name, option, value, f"a number of at most {MOST:g} in size")
 
 
 def check_choice(fitter: Named, option: str, *, among: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fitters.errors import FitterError
 from fitters.measurement import LEAST_CONTROL_COUNTS
 from fitters.training.cells import CellTable
 from simcell.labels import CONTROL
@@ -29,6 +30,7 @@ class PooledResponses:
         matched: (P, G) change of the log profile against controls of the same batch; 0 for genes not measured.
         pooled: (P, G) the same against controls of all batches.
         measured: (G,) whether the controls have at least `LEAST_CONTROL_COUNTS` counts.
+        n_cells: (P,) cells of each pool.
     """
 
     condition: NDArray[np.intp]
@@ -36,9 +38,24 @@ class PooledResponses:
     matched: FloatArray
     pooled: FloatArray
     measured: NDArray[np.bool_]
+    n_cells: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.condition)
+
+    def note(self, what: str) -> str:
+        """Return how many pools there are, and the median of their cells; `what` they are."""
+        return f"{len(self)} pools of {what}, of {np.median(self.n_cells):g} in the median"
+
+    def check_measured(self, *, fitter: str) -> None:
+        """Refuse responses of no gene, from which nothing can be learned.
+
+        Raises:
+            FitterError: the controls have too few counts of every gene.
+        """
+        if not self.measured.any():
+            least = f"each has fewer than {LEAST_CONTROL_COUNTS:g} counts"
+            raise FitterError(fitter, f"no gene is counted often enough in the controls to be compared with: {least}")
 
 
 def pooled_responses(table: CellTable, *, cells_per_pool: int) -> PooledResponses:
@@ -82,4 +99,7 @@ def pooled_responses(table: CellTable, *, cells_per_pool: int) -> PooledResponse
     for profile in (log_profile(all_controls * ratio), log_profile(fraction)):
         change = profile - profile[is_control].mean(axis=0)
         found.append(np.where(measured, change, 0.0)[~is_control])
-    return PooledResponses(condition[~is_control], batch[~is_control], found[0], found[1], measured)
+    n_cells = np.bincount(pool)
+    return PooledResponses(
+        condition[~is_control], batch[~is_control], found[0], found[1], measured, n_cells[~is_control]
+    )

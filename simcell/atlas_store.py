@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from simcell.dataset import READ_ERRORS, check_chunks, first_line, open_store
 from simcell.errors import DataError
 from simcell.output import check_output, staged
+from simcell.schema import ATLAS_FORMAT as FORMAT
 from simcell.schema import Group, Variable, conform, find_variable, get_group, has_group, is_type, strings
 from simcell.store import chunk_shape, create_array
 
-FORMAT = "simcell-atlas"
 SCHEMA_VERSION = 1
 KIND = "a simcell atlas"
 

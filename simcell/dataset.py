@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from simcell.errors import DataError
 from simcell.labels import CONTROL
 from simcell.schema import (
+    ATLAS_FORMAT,
     ATTRIBUTES,
     FORMAT,
     SCHEMA,
@@ -65,6 +66,8 @@ def validate(tree: xr.DataTree) -> None:
 
 def check_attributes(attrs: object) -> None:
     """Raise `DataError` unless `attrs` are the root attributes of a complete data set of this schema version."""
+    if isinstance(attrs, dict) and attrs.get("format") == ATLAS_FORMAT:
+        raise DataError("not a simcell data set but an atlas, which simcell.load_atlas reads")
     if not isinstance(attrs, dict) or attrs.get("format") != FORMAT:
         raise DataError(f"not a simcell data set (format {FORMAT!r} expected)")
     version = attrs.get("schema_version")

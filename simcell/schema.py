@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from simcell.errors import DataError, nearest
 
 FORMAT = "simcell-screen"
+ATLAS_FORMAT = "simcell-atlas"
 SCHEMA_VERSION = 1
 STRING = np.dtypes.StringDType()
 

@@ -64,7 +64,7 @@ def test_an_atlas_holds_what_its_schema_says(tmp_path: Path) -> None:
     assert (factor[0] == 1.0).all()
     assert (factor[1:] != 1.0).sum(axis=1).tolist() == [2, 2]  # half of the four regulators
     assert tree.attrs["arguments"] == SMALL | {"fold_sigma": 1.0}
-    with pytest.raises(DataError, match="not a simcell data set"):
+    with pytest.raises(DataError, match=r"not a simcell data set but an atlas, which simcell.load_atlas reads"):
         load(tmp_path / "atlas.zarr")
 
 

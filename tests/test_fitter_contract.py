@@ -89,11 +89,37 @@ class TestQuery:
             ({"time": -1.0}, "query.time: -1.0 is not a number of hours >= 0"),
             ({"time": float("nan")}, "query.time: nan is not a number of hours >= 0"),
             ({"cells": -1}, "query.cells: -1 is not a number of cells >= 0"),
+            ({"cells": 2.5}, "query.cells: 2.5 is not a number of cells >= 0"),
+            ({"cells": True}, "query.cells: True is not a number of cells >= 0"),
+            ({"time": True}, "query.time: True is not a number of hours >= 0"),
+            ({"time": "24"}, "query.time: '24' is not a number of hours >= 0"),
+            ({"time": 10**400}, "query.time: 10+ is not a number of hours >= 0"),
+            ({"medium": 3}, "query.medium: 3 is not a name, or None"),
+            ({"batch": ["x"]}, r"query.batch: \['x'\] is not a name, or None"),
+            ({"arm": False}, "query.arm: False is not a name, or None"),
+            ({"seed": -1}, "query.seed: -1 is not a whole number >= 0"),
+            ({"seed": None}, "query.seed: None is not a whole number >= 0"),
+            ({"seed": 1.0}, "query.seed: 1.0 is not a whole number >= 0"),
+            ({"perturbations": None}, "query.perturbations: None is not a sequence of tuples of gene names"),
+            ({"perturbations": "AB"}, "query.perturbations: 'AB' is not a sequence of tuples of gene names"),
+            ({"perturbations": (("A",), 5)}, r"query.perturbations\[1\]: 5 is not a tuple of gene names"),
+            ({"perturbations": ((1,),)}, r"query.perturbations\[0\]: \(1,\) is not a tuple of gene names"),
         ],
     )
     def test_a_bad_one_is_refused(self, values: dict[str, Any], message: str) -> None:
         with pytest.raises(SpecError, match=message):
             Query(**{"perturbations": (("A",),)} | values)
+
+    @pytest.mark.parametrize("labels", ["A+B", None, ["A", 3]])
+    def test_labels_are_strings_in_a_sequence(self, labels: Any) -> None:
+        with pytest.raises(SpecError, match=r"^labels of a query: .* is not a sequence of labels$"):
+            Query.of_labels(labels)
+
+    def test_numbers_of_numpy_are_numbers(self) -> None:
+        query = Query.of_labels(
+            ["A"], time=np.float32(24), cells=np.int64(3), seed=np.uint32(7), medium=np.str_("rich")
+        )
+        assert (query.time, query.cells, query.seed, query.medium) == (24.0, 3, 7, "rich")
 
 
 class TestRefusal:
@@ -198,6 +224,12 @@ class TestAnswers:
 
 class TestFitting:
     """Objects that are no fitters, and fits that fail."""
+
+    @pytest.mark.parametrize("seed", [-1, 1.0, None, True, "0"])
+    def test_a_seed_is_a_whole_number(self, seed: Any) -> None:
+        fitter = SimpleNamespace(name="n", claims={"mean"}, fit=lambda data, seed: pytest.fail("it was fitted"))
+        with pytest.raises(FitterError, match=f"^fitter n: seed: {seed!r} is not a whole number >= 0$"):
+            checked_fit(fitter, DATA, seed=seed)
 
     @pytest.mark.parametrize(
         ("fitter", "message"),

@@ -169,7 +169,7 @@ def test_the_graph_is_named_and_every_term_recorded() -> None:
 def test_lbfgs_and_single_cells_are_taken_too() -> None:
     data = screen(6)
     fitted = fit(data, optimiser="lbfgs", learning_rate=0.5, cells_per_pool=1, **(QUICK | {"epochs": 3})).fit
-    assert "84 pools of about 1 cells" in fitted.notes
+    assert "84 pools of perturbed cells, of 1 in the median" in fitted.notes
     assert fitted.history.training[-1, 0] < fitted.history.training[0, 0]
 
 
@@ -201,6 +201,20 @@ def test_controls_only_are_refused_by_name() -> None:
     data = TrainingData.from_arrays([[4, 1]], genes=("A", "B"), perturbation=["control"])
     with pytest.raises(FitterError, match=r"^fitter graph: the training data have no perturbation"):
         fit(data)
+
+
+def test_controls_with_too_few_counts_of_every_gene_are_refused_by_name() -> None:
+    counts = np.full((40, 6), 50)
+    counts[0] = [3, 1, 0, 2, 0, 1]
+    labels = ["control", *(f"G{number % 3}" for number in range(39))]
+    data = TrainingData.from_arrays(counts, genes=[f"G{number}" for number in range(6)], perturbation=labels)
+    with pytest.raises(FitterError, match=r"^fitter graph: no gene is counted often enough in the controls to be comp"):
+        fit(data)
+    counts[0, 5] = 50  # one gene is enough
+    data = TrainingData.from_arrays(counts, genes=data.genes, perturbation=labels)
+    fitted = fit(data, **QUICK).fit
+    assert fitted.notes[-1] == "3 pools of perturbed cells, of 13 in the median"
+    assert np.isfinite(fitted.history.training).all()
 
 
 @pytest.mark.parametrize(

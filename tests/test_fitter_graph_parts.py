@@ -220,7 +220,7 @@ def responses(n_genes: int = 4) -> PooledResponses:
     rng = np.random.default_rng(4)
     matched, pooled = rng.normal(size=(2, 6, n_genes))
     measured = np.array([True, True, False, True])
-    return PooledResponses(np.array([2, 0, 1, 2, 2, 1]), np.zeros(6, np.intp), matched, pooled, measured)
+    return PooledResponses(np.array([2, 0, 1, 2, 2, 1]), np.zeros(6, np.intp), matched, pooled, measured, np.full(6, 3))
 
 
 def objective(model: GraphNet, **options: Any) -> GraphObjective:
@@ -280,7 +280,8 @@ def test_pools_are_of_about_equal_size_and_hold_every_cell_once() -> None:
     counts = rng.poisson(50.0, (45, 3))
     for size, n_pools in ((10, 2 + 1), (1, 25), (1000, 2)):
         found = pooled_responses(table(counts, labels, ["a"] * 45), cells_per_pool=size)
-        assert len(found) == n_pools
+        assert len(found) == n_pools and found.n_cells.sum() == 25
+    assert sorted(found.n_cells) == [2, 23] and found.note("cells") == "2 pools of cells, of 12.5 in the median"
     singles = pooled_responses(table(counts, labels, ["a"] * 45), cells_per_pool=1)
     controls = log_profile(counts[:20]).mean(axis=0)
     expected = np.sort((log_profile(counts[43:]) - controls)[:, 0])

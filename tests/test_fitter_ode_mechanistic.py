@@ -156,6 +156,17 @@ def test_options_out_of_range_are_named(options: dict[str, Any], said: str) -> N
         load("ode-mechanistic", **options)
 
 
+def test_each_optimiser_has_a_learning_rate_with_which_it_learns() -> None:
+    data = steady_world("linear", seed=3, arms=("strong",)).data
+    assert (load("ode-mechanistic").rate, load("ode-mechanistic", optimiser="adam").rate) == (1.0, 0.01)
+    assert load("ode-mechanistic", optimiser="adam", learning_rate=0.5).rate == 0.5
+    options = {"regulation": "linear", "optimiser": "adam", "refit": False}
+    history = load("ode-mechanistic", **options).fit(data, seed=0).history
+    assert history.training[-1, 0] < history.earlier[0].training[0, 0]
+    with pytest.raises(FitterError, match=r"term response is \S+ at epoch \d+ \(.*try a lower learning_rate"):
+        load("ode-mechanistic", learning_rate=1e6, **options).fit(data, seed=0)
+
+
 def test_settled_cells_that_the_data_lack_are_named_with_the_hours_that_there_are() -> None:
     data = steady_world("linear", seed=3, arms=("strong",)).data
     options = {"settled_after": 1000.0, "losses": {"steady_state_settled": 1.0}, "fit_to": "steady-state"}
@@ -187,6 +198,17 @@ def test_a_prediction_takes_a_knock_down_no_further_than_the_field_does() -> Non
         with torch.no_grad():
             of_field = changed.field.strengths(torch.arange(len(changed.rows.label))).numpy().min()
         assert changed._strength("strong", target) == pytest.approx(of_field, rel=1e-12)
+
+
+def test_a_checkpoint_of_something_else_is_refused_before_the_first_stage(tmp_path: Path) -> None:
+    world = steady_world("linear", seed=3, arms=("strong",))
+    (tmp_path / "fit.pt").write_text("no checkpoint")
+    fitter: Any = load("ode-mechanistic", regulation="linear", checkpoint=str(tmp_path / "fit.pt"))
+    with pytest.raises(
+        FitterError, match=r"^fitter ode-mechanistic: option checkpoint: '.*fit\.pt' is not a checkpoint"
+    ):
+        fitter.fit(world.data, seed=0)
+    assert [file.name for file in tmp_path.iterdir()] == ["fit.pt"]  # no file of an earlier stage
 
 
 def test_a_checkpoint_is_of_its_notes(tmp_path: Path) -> None:

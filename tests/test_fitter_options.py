@@ -24,9 +24,9 @@ def holding(value: Any) -> Any:
 @pytest.mark.parametrize(
     ("check", "good", "bad", "allowed"),
     [
-        (lambda fitter: check_whole_numbers(fitter, "option", at_least=2), (2, 10**400), (1, 2.0, True, "2", None),
+        (lambda fitter: check_whole_numbers(fitter, "option", at_least=2), (2, 10**9), (1, 2.0, True, "2", None),
          "a whole number >= 2"),
-        (lambda fitter: check_numbers(fitter, "option", above=0), (1e-300, 1, 10**400), (0, -1.0, True, "1", None),
+        (lambda fitter: check_numbers(fitter, "option", above=0), (1e-300, 1, 1e300), (0, -1.0, True, "1", None),
          "a number > 0"),
         (lambda fitter: check_numbers(fitter, "option", above=0), (), (np.nan, np.inf), "a number > 0"),
         (lambda fitter: check_numbers(fitter, "option", at_least=0, below=1), (0, 0.99), (1, -1e-9, -np.inf),
@@ -47,6 +47,25 @@ def test_what_is_allowed_passes_and_all_else_is_named(
         with pytest.raises(FitterOptionError) as refused:
             check(holding(value))
         assert str(refused.value) == f"fitter mine: option option: {value!r} is not {allowed}"
+
+
+@pytest.mark.parametrize(
+    ("check", "value", "message"),
+    [
+        (check_whole_numbers, 10**9 + 1, "1000000001 is not a whole number <= 1000000000"),
+        (check_whole_numbers, 10**30, f"{10**30} is not a whole number <= 1000000000"),
+        (check_whole_numbers, 10**5000, "10**5000 is not a whole number <= 1000000000"),
+        (check_numbers, 1.1e300, "1.1e+300 is not a number of at most 1e+300 in size"),
+        (check_numbers, 10**400, "10**400 is not a number of at most 1e+300 in size"),
+    ],
+    ids=str.split("above 10**30 10**5000 float 10**400"),  # pytest cannot write thousands of digits
+)
+def test_numbers_with_which_no_fit_could_work_are_refused(
+    check: Callable[..., None], value: float, message: str
+) -> None:
+    with pytest.raises(FitterOptionError) as refused:
+        check(holding(value), "option", at_least=0)
+    assert str(refused.value) == f"fitter mine: option option: {message}"
 
 
 @pytest.mark.parametrize("reference", (BUILT_IN | NEED_OPTIONS).values(), ids=BUILT_IN | NEED_OPTIONS)

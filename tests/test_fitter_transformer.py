@@ -3,55 +3,18 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from helpers_transformer import FAST, GENES, MODULE, SEEN, atlas_of_modules, changes, screen_of_modules
 
 import fitters.attention.transformer_module as module
 from fitters.attention.expression_rows import Scale, pooled_fractions
 from fitters.attention.transformer import Transformer
 from fitters.attention.transformer_variants import FrozenTransformer, RankTransformer
 from fitters.base import Query, TrainingData, checked_fit
-from fitters.errors import FitterError, FitterOptionError, TrainingDataError
-from fitters.knowledge import Atlas, Knowledge
 from simcell.profiles import log_profile
-
-GENES = tuple(f"G{number:02}" for number in range(16))
-MODULE = np.arange(16) % 2  # genes of a module rise and fall together
-SEEN = 12  # genes that are perturbed in training: six of each module
-FAST: dict[str, Any] = {
-    "width": 16, "layers": 2, "heads": 2, "pretraining_epochs": 12, "pretraining_pool": 1, "cells_per_pool": 10,
-    "epochs": 40, "learning_rate": 5e-3, "held_out": 0.0, "genes_per_step": 16, "components": 4,
-}  # fmt: skip
-
-
-def atlas_of_modules(seed: int = 0, *, spread: float = 0.7, n_cells: int = 500, depth: float = 3000.0) -> Atlas:
-    """Return cells in which each module has a level of its own, and so few counts that a gene alone shows little."""
-    rng = np.random.default_rng(seed)
-    level = np.exp(spread * rng.standard_normal((n_cells, 2)))[:, MODULE] * np.linspace(0.5, 2.0, 16)
-    counts = rng.poisson(depth * level / level.sum(axis=1, keepdims=True))
-    return Atlas(GENES, counts, np.array(["t0", "t1"])[np.arange(n_cells) % 2])
-
-
-def screen_of_modules(seed: int = 1, *, atlas: Atlas | None = None, cells: int = 50) -> TrainingData:
-    """Return a screen in which a perturbation halves its target, and lowers the rest of its module by a third."""
-    rng = np.random.default_rng(seed)
-    labels = ["control"] * 10 + list(GENES[:SEEN])
-    counts = [rng.poisson(500.0 * changes(label)) for label in labels for _ in range(cells)]
-    return TrainingData.from_arrays(
-        np.array(counts), genes=GENES, perturbation=np.repeat(labels, cells), knowledge=Knowledge(atlas=atlas)
-    )
-
-
-def changes(label: str) -> np.ndarray:
-    level = np.linspace(0.5, 2.0, 16)
-    if label in GENES:
-        target = GENES.index(label)
-        level = level * np.where(MODULE[target] == MODULE, 0.67, 1.0)
-        level[target] *= 0.5
-    return level
 
 
 def predicted(
@@ -268,49 +231,3 @@ def test_frozen_decoding_is_a_ridge_by_hand(frozen: str) -> None:
     w = np.linalg.inv(g.T @ g + ridge) @ g.T @ (y - b[:, None]) @ p.T @ np.linalg.inv(p @ p.T + ridge)
     expected = g @ w @ embedding[[3, 14]].T + (b + data.control)[:, None]
     np.testing.assert_allclose(fitted.predict(Query.of_labels(["G03", "G14"])).profile, expected.T, atol=1e-8)
-
-
-# losses and refusals
-
-
-def test_terms_that_are_named_are_recorded() -> None:
-    data = screen_of_modules(cells=5)
-    options = FAST | {"pretraining": "none", "epochs": 2}
-    history = Transformer(**options, losses={"contrast_matched": 0.0, "contrast_pooled": 0.5}).fit(data, seed=0).history
-    assert history.terms == ("response", "contrast_matched", "contrast_pooled")
-    np.testing.assert_allclose(history.training[:, 0], history.training[:, 1])  # one error by two names
-    np.testing.assert_allclose(history.training[:, 0], history.training[:, 2], rtol=1e-4)  # and of one batch, by three
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"pretraining": "cells"}, "option pretraining: 'cells' is not one of auto, atlas, controls, none"),
-        ({"tokens": "bins"}, "option tokens: 'bins' is not one of values, ranks"),
-        ({"decoding": "ridge"}, "option decoding: 'ridge' is not one of fine-tuned, frozen-ridge"),
-        ({"frozen": "all"}, "option frozen: 'all' is not one of perturbations, genes, both"),
-        ({"width": 30, "heads": 4}, r"option width: 30 is not a multiple of heads \(4\)"),
-        ({"layers": 0}, "option layers: 0 is not a whole number >= 1"),
-        ({"masked_share": 1.0}, "option masked_share: 1.0 is not"),
-        ({"penalty": 0}, "option penalty: 0 is not"),
-        ({"losses": {"kl": 1.0}}, "option losses: 'kl' is not a term of its loss"),
-        ({"losses": {"response": -1.0}}, "option losses.response: -1.0 is not a weight >= 0"),
-        ({"losses": {"masked_expression": 0.0}}, "option losses.masked_expression: 0 is not above 0"),
-        ({"losses": {"response": 0.0}}, "option losses: {'response': 0.0} is not with a term above 0"),
-    ],
-)
-def test_bad_options_are_refused_before_any_work(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(FitterOptionError, match=f"^fitter transformer: {message}"):
-        Transformer(**options)
-
-
-def test_an_atlas_that_is_not_there_or_lacks_a_gene_is_refused_by_name() -> None:
-    data = screen_of_modules(cells=3)
-    with pytest.raises(FitterError, match=r"^fitter transformer: option pretraining: 'atlas', but the data come"):
-        Transformer(pretraining="atlas").fit(data, seed=0)
-    atlas = Atlas(GENES[1:], np.ones((4, 15), int), np.array(["t"] * 4))
-    with pytest.raises(TrainingDataError, match=r"knowledge\.atlas: it has no gene 'G00'"):
-        Transformer(**FAST).fit(replace(data, knowledge=Knowledge(atlas=atlas)), seed=0)
-    lonely = TrainingData.from_arrays([[3, 4]], genes=("A", "B"), perturbation=["control"])
-    with pytest.raises(FitterError, match=r"^fitter transformer: the training data have no perturbation"):
-        Transformer().fit(lonely, seed=0)

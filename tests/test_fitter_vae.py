@@ -240,6 +240,36 @@ def test_a_resumed_training_ends_as_one_that_never_stopped(tmp_path: Path, monke
     np.testing.assert_array_equal(fit(data, **options).predict(Query.of_labels(["G01"])).profile, through)
 
 
+def test_the_warm_up_weighs_the_divergence_and_is_not_recorded() -> None:
+    data = world(cells=10).data
+    warm, cold = (fit(data, epochs=4, warm_up=epochs).history for epochs in (3, 0))
+    at = warm.terms.index("kl")
+    assert warm.training[0, at] > 0  # where its weight is 0 still
+    assert warm.training[0, at] > cold.training[0, at]  # for there it is minimised
+    assert warm.weight.tolist() == cold.weight.tolist()
+    assert not np.array_equal(warm.training[1, 0], cold.training[1, 0])
+
+
+# contexts without controls
+
+
+def test_contexts_that_borrow_their_controls_are_named_and_answered() -> None:
+    data = world(cells=20, late_gain=1.0).data
+    kept = np.flatnonzero((data.perturbation != CONTROL) | (data.time < 48))
+    some = TrainingData.from_arrays(
+        data.counts[kept], genes=data.genes, perturbation=data.perturbation[kept], batch=data.batch[kept],
+        medium=data.medium[kept], time=data.time[kept],
+    )  # fmt: skip
+    fitted, whole = fit(some, epochs=15), fit(data, epochs=15)
+    arm = str(some.arm[0])
+    borrows = f"no controls, those of other contexts are borrowed: 48 h in medium 'late' ({arm})"
+    assert borrows in fitted.notes and not any("borrowed" in note for note in whole.notes)
+    late, early = (fitted.predict(Query(((),), time=time)).profile[0] for time in (48.0, 24.0))
+    truth = data.counts[np.flatnonzero((data.perturbation == CONTROL) & (data.time == 48))].sum(axis=0)
+    error = [float(np.square(found - log_profile(truth)).mean()) for found in (late, early)]
+    assert error[0] < 0.5 * error[1]  # what is borrowed is moved towards the controls that it stands for
+
+
 # bad input
 
 

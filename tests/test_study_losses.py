@@ -36,7 +36,7 @@ def rows(effect: float, *, fitter: str = "node", metric: str = "error", n: int =
 
 
 @pytest.mark.parametrize(
-    ("effect", "verdict"), [(0.5, "**holds**"), (2.0, "the contrary is seen"), (1.0, "**is not seen**")]
+    ("effect", "verdict"), [(0.5, "**holds**"), (2.0, "the contrary is seen"), (1.0, "**is undecided**")]
 )
 def test_verdicts_follow_the_interval(effect: float, verdict: str) -> None:
     (sentence,) = page.conclusion(page.by_network(rows(effect)))
@@ -106,7 +106,7 @@ def test_what_a_probe_does_to_one_weight_is_noted_and_a_value_that_is_no_number_
 
 
 def test_a_fitter_without_the_term_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="one of node, ode-mechanistic"):
+    with pytest.raises(SpecError, match="one of node, node, large pools, ode-mechanistic"):
         load_study("losses").run(tmp_path, fitters=["mean"])
     with pytest.raises(SpecError, match=">= 2"):
         load_study("losses").run(tmp_path, networks=1)

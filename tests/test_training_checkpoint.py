@@ -16,7 +16,7 @@ from helpers_training import Breaking, Linear, Toy, built, labels, parameters_of
 from fitters.errors import FitterError  # noqa: E402
 from fitters.training import loop  # noqa: E402
 from fitters.training.cells import CellTable  # noqa: E402
-from fitters.training.checkpoint import FORMAT, Checkpoint, State, fingerprint_of  # noqa: E402
+from fitters.training.checkpoint import FORMAT, Checkpoint, State, check_stages, fingerprint_of  # noqa: E402
 from fitters.training.loop import Moment  # noqa: E402
 
 WAYS: dict[str, dict[str, Any]] = {
@@ -182,7 +182,27 @@ def test_a_broken_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(FitterError, match=r"option checkpoint: '.*' cannot be written \((Not|File)"):
-        trained(model(), checkpoint=str(tmp_path / "file" / "toy.pt"))
+        trained(unused := model(), checkpoint=str(tmp_path / "file" / "toy.pt"))
+    assert not unused.seen  # before any work
+    with pytest.raises(FitterError, match=r"option checkpoint: '.*' is not a checkpoint of toy \(OSError: .* too long"):
+        trained(unused, checkpoint=str(tmp_path / ("x" * 300)))
+
+
+def test_all_stages_are_checked_before_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "toy.pt"
+    options = Toy(checkpoint=str(path))
+    check_stages(options, "first", "", fingerprint="one")
+    assert list(path.parent.iterdir()) == []  # the folder is made, and nothing left in it
+    trained(model(), checkpoint=str(path), fingerprint="one", epochs=1)
+    check_stages(options, "first", "", fingerprint="one")
+    with pytest.raises(FitterError, match=r"toy\.pt' is of other data, options or seed"):
+        check_stages(options, "first", "", fingerprint="two")
+    path.rename(f"{path}.first")
+    with pytest.raises(FitterError, match=r"toy\.pt\.first' is a checkpoint of another model, toy$"):
+        check_stages(options, "", "first", fingerprint="one")
+    path.mkdir()
+    with pytest.raises(FitterError, match=r"toy\.pt' is not a checkpoint of toy \(IsADirectoryError"):
+        check_stages(options, "", fingerprint="one")
 
 
 @pytest.mark.parametrize("how", [{"term_at": 5}, {"parameter_at": 5}])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,8 @@ from fitters.training.options import check_losses  # noqa: E402
         ({"term_at": 4}, r"training diverged: term sparsity is nan at epoch 5 \(training; last finite: 0\.\d+ at"),
         ({"held_out_at": 4}, r"training diverged: term sparsity is nan at epoch 5 \(held out; last finite: 0\.\d+ at"),
         ({"term_at": 0}, r"training diverged: term sparsity is nan at epoch 1 \(training; it never was finite\); try"),
-        ({"parameter_at": 4}, r"training diverged: parameter map\.bias is not finite after epoch 5; try a lower learn"),
+        ({"parameter_at": 4}, r"training diverged: parameter map\.bias is not finite after epoch 5 "
+         r"\(last finite terms: response \d\S+, sparsity 0\.\d+\); try a lower"),
     ],
 )  # fmt: skip
 def test_divergence_is_named(how: dict[str, int], message: str) -> None:
@@ -35,15 +37,56 @@ def test_divergence_is_named(how: dict[str, int], message: str) -> None:
         )
 
 
-def test_a_learning_rate_that_is_too_high_ends_by_name() -> None:
-    class Descending(Linear):
-        def make_optimiser(self, learning_rate: float) -> Any:
-            return torch.optim.SGD(self.parameters(), lr=learning_rate)
+class Descending(Linear):
+    """Learns by plain gradient descent, which a high learning rate blows up by a like factor at every step."""
 
-    with pytest.raises(
-        FitterError, match=r"term response is (inf|nan) at epoch \d+ \(training; last finite: .* try a l"
-    ):
+    def make_optimiser(self, learning_rate: float) -> Any:
+        return torch.optim.SGD(self.parameters(), lr=learning_rate)
+
+
+def test_a_learning_rate_that_is_too_high_ends_by_name_long_before_numbers_overflow() -> None:
+    said = r"term response is \S+e\+\d\d? at epoch \d+ \(training; last below \S+: \S+ at epoch \d+\); try a lower"
+    with pytest.raises(FitterError, match=said):
         trained(Descending(), learning_rate=3.0, gradient_clip=None, epochs=60, patience=60)
+
+
+def test_without_the_limit_what_has_exploded_would_be_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fitters.training.loop.EXPLOSION", float("inf"))
+    history, _ = trained(Descending(), learning_rate=3.0, gradient_clip=None, epochs=3, patience=60)
+    assert history.training[-1, 0] > 1e6 * history.training[0, 0]
+
+
+ONE_STEP = {"epochs": 1, "batch_size": 1000, "learning_rate": 1e6, "gradient_clip": None}
+
+
+@pytest.mark.parametrize(("n_held", "where"), [(0, "after its last step"), (3, "held out")])
+def test_the_only_step_of_a_training_is_held_to_the_value_before_it(n_held: int, where: str) -> None:
+    said = rf"term response is \S+e\+\d\d at epoch 1 \({where}; last below \S+: \S+ before the first step\)"
+    with pytest.raises(FitterError, match=said):
+        trained(Descending(), rows=labels(n_held=n_held), **ONE_STEP)
+
+
+def test_a_term_that_is_only_recorded_may_take_any_size() -> None:
+    class Watched(Linear):
+        def terms(self, rows: Any, moment: Any) -> dict[str, Any]:
+            found = super().terms(rows, moment)
+            return found | {"sparsity": 1e9**moment.epoch * found["sparsity"]}
+
+    history, _ = trained(Watched(), losses={"sparsity": 0}, epochs=3)
+    assert history.training[-1, 1] > 1e12
+    with pytest.raises(FitterError, match=r"term sparsity is .* at epoch 2"):
+        trained(Watched(), losses={"sparsity": 1e-3}, epochs=3)
+
+
+def test_a_resumed_training_is_held_to_the_value_before_its_first_step(tmp_path: Path) -> None:
+    path = str(tmp_path / "toy.pt")
+    whole = {"checkpoint": path, "checkpoint_every": 1, "batch_size": 1000, "rows": labels(n_held=0)}
+    slowly = {"learning_rate": 30.0, "gradient_clip": None, "epochs": 12}
+    with pytest.raises(FitterError, match="training diverged") as first:
+        trained(Descending(), **whole, **slowly)
+    with pytest.raises(FitterError, match="training diverged") as again:
+        trained(Descending(), **whole, **slowly)
+    assert str(again.value) == str(first.value)
 
 
 def test_what_cannot_be_trained_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,6 +122,9 @@ def test_what_cannot_be_trained_is_refused_by_name(monkeypatch: pytest.MonkeyPat
         ({"held_out": 1}, "option held_out: 1 is not a number >= 0 and < 1"),
         ({"checkpoint": ""}, "option checkpoint: '' is not null or the path of a file"),
         ({"losses": {"response": -1}}, "option losses.response: -1 is not a weight >= 0"),
+        ({"losses": {"response": 1e18}}, r"option losses.response: 1e\+18 is not a weight <= 1e\+12"),
+        ({"losses": {"response": 10**400}}, r"option losses.response: 10\*\*400 is not a weight <= 1e\+12"),
+        ({"learning_rate": None}, "option learning_rate: None is not a number > 0"),
         ({"losses": {"response": True}}, "option losses.response: True is not a weight >= 0"),
         ({"losses": {"respnse": 1}}, "option losses: 'respnse' is not a term of its loss .did you mean 'response'..; "
          "those are response, sparsity"),

@@ -12,7 +12,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from helpers_training import Breaking, Recording, built, labels, parameters_of, recording, same, trained  # noqa: E402
+from helpers_training import Breaking, Linear, Recording, built, labels, parameters_of, recording, same, trained  # noqa: E402
 
 from fitters.errors import FitterError  # noqa: E402
 from fitters.training import loop  # noqa: E402
@@ -119,6 +119,25 @@ def test_weights_weigh() -> None:
     for weight in (0.0, 1.5, 3.0):
         _, model = trained(epochs=60, losses={"sparsity": weight}, rows=labels(n_held=0))
         np.testing.assert_allclose(model.map.weight.detach()[0], 1.0 - weight / 6.0, atol=0.15)
+
+
+class Warming(Linear):
+    """Asks for sparsity from the third epoch on only, then half of it."""
+
+    def weight_now(self, term: str, moment: Moment) -> float:
+        return 1.0 if term == "response" else 0.5 * (moment.epoch >= 2)
+
+
+def test_a_weight_may_change_over_time_and_the_term_is_recorded_as_it_is() -> None:
+    with seeded(0, 0):
+        model = Warming()
+    warming, _ = trained(model, epochs=4, losses={"sparsity": 3.0})
+    plain, _ = trained(built(), epochs=4)
+    half, _ = trained(built(), epochs=4, losses={"sparsity": 1.5})
+    assert (warming.training[:2, 0] == plain.training[:2, 0]).all() and warming.weight.tolist() == [1.0, 3.0]
+    assert warming.training[2, 0] != plain.training[2, 0] and warming.training[1, 0] != half.training[1, 0]
+    # what is recorded is the weights' mean size in epochs in which it is not minimised too
+    assert warming.training[0, 1] == trained(built(), epochs=1, losses={"sparsity": 0})[0].training[0, 1] > 0
 
 
 def test_nothing_global_is_touched() -> None:

@@ -18,7 +18,7 @@ from fitters.knowledge import Atlas
 from fitters.results import LossHistory
 from fitters.training.batches import RowLabels
 from fitters.training.cells import CellTable
-from fitters.training.checkpoint import fingerprint_of
+from fitters.training.checkpoint import check_stages, fingerprint_of
 from fitters.training.devices import seeded
 from fitters.training.loop import train
 from fitters.training_data import TrainingData
@@ -90,17 +90,21 @@ def pretrained(options: Transformer, data: TrainingData, table: CellTable, *, se
     )
     held_out = np.arange(len(fractions)) % round(1 / SHARE_HELD_OUT) == 1
     nothing = np.zeros(len(fractions), np.intp)
+    fingerprint = fingerprint_of(table, repr(options), seed, digest)
+    # that of fine-tuning is known already, and to be refused before hours of pretraining, not after
+    check_stages(options, STAGE, *([""] if options.decoding == "fine-tuned" else []), fingerprint=fingerprint)
     history = train(
         objective,
         RowLabels(nothing, nothing, held_out),
         options,
         weights={"masked_expression": options.weights["masked_expression"]},
         seed=seed,
-        fingerprint=fingerprint_of(table, repr(options), seed, digest),
+        fingerprint=fingerprint,
         stage=STAGE,
         epochs=options.pretraining_epochs,
     )
-    note = f"pretrained on {counts.shape[0]} {what}, in {len(fractions)} rows of about {options.pretraining_pool}"
+    each = f"of {counts.shape[0] / len(fractions):.3g} on average"
+    note = f"pretrained on {counts.shape[0]} {what}, in {len(fractions)} rows {each}"
     return Pretrained(net, tokens, scale, history, digest, (note,))
 
 

@@ -20,7 +20,7 @@ from fitters.checks import Scope
 from fitters.contract import Assumption, Claim
 from fitters.errors import FitterError, FitterOptionError
 from fitters.options import check_choice, check_flags, check_numbers, check_whole_numbers
-from fitters.pooled_responses import pooled_responses
+from fitters.pooled_responses import PooledResponses, pooled_responses
 from fitters.profile_fit import ProfileFit
 from fitters.training.batches import RowLabels
 from fitters.training.cells import CellTable
@@ -161,10 +161,20 @@ class Transformer(TrainedFitter):
         if self.pretraining != "none" and "masked_expression" not in self._minimised():
             allowed = "above 0: pretraining minimises it; with pretraining none it is not asked for"
             raise FitterOptionError.value(self.name, "losses.masked_expression", 0, allowed)
-        if self.decoding == "fine-tuned" and not self._minimised() - {"masked_expression"}:
-            raise FitterOptionError.value(
-                self.name, "losses", dict(self.losses), "with a term above 0 beside masked_expression"
-            )
+        if self.decoding == "frozen-ridge":
+            for term in self.losses:
+                if term != "masked_expression":
+                    allowed = "a term of its loss with decoding frozen-ridge; that is masked_expression"
+                    raise FitterOptionError.value(self.name, "losses", term, allowed)
+        elif not self._minimised() - {"masked_expression"}:
+            allowed = "a mapping that leaves fine-tuning a weight above 0, of a term that is not masked_expression"
+            raise FitterOptionError.value(self.name, "losses", dict(self.losses), allowed)
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weight of every term that is minimised or recorded; without fine-tuning, those of pretraining."""
+        tuned = self.decoding == "fine-tuned"
+        return {term: weight for term, weight in super().weights.items() if tuned or term == "masked_expression"}
 
     def _minimised(self) -> set[str]:
         return {term for term, weight in self.weights.items() if weight > 0}
@@ -173,8 +183,8 @@ class Transformer(TrainedFitter):
         """Return the fit.
 
         Raises:
-            FitterError: controls only; pretraining on an atlas that the data do not come with; a training that
-                diverges.
+            FitterError: controls only; controls with too few counts of every gene, for fine-tuning; pretraining on an
+                atlas that the data do not come with; a training that diverges.
             TrainingDataError: an atlas that lacks a gene of the data.
         """
         if not data.perturbations:
@@ -183,15 +193,18 @@ class Transformer(TrainedFitter):
             told = "the data come with no atlas (the section knowledge of a benchmark tells one)"
             raise FitterError(self.name, f"option pretraining: 'atlas', but {told}")
         table = CellTable.of(data)
-        model = pretrained(self, data, table, seed=seed)
         if self.decoding == "frozen-ridge":
-            return frozen_ridge(self, data, model, seed=seed)
-        return self._fine_tuned(data, table, model, seed=seed)
+            return frozen_ridge(self, data, pretrained(self, data, table, seed=seed), seed=seed)
+        observed = pooled_responses(table, cells_per_pool=self.cells_per_pool)
+        observed.check_measured(fitter=self.name)
+        model = pretrained(self, data, table, seed=seed)
+        return self._fine_tuned(data, table, observed, model, seed=seed)
 
-    def _fine_tuned(self, data: TrainingData, table: CellTable, model: Pretrained, *, seed: int) -> TransformerFit:
+    def _fine_tuned(
+        self, data: TrainingData, table: CellTable, observed: PooledResponses, model: Pretrained, *, seed: int
+    ) -> TransformerFit:
         from fitters.attention.transformer_module import PerturbedTransformer, ResponseDecoder, Responses
 
-        observed = pooled_responses(table, cells_per_pool=self.cells_per_pool)
         held_out = table.held_out(self.held_out, seed=seed)[observed.condition]
         controls = np.flatnonzero(table.control)
         pools, control_batch = pooled_fractions(
@@ -232,7 +245,7 @@ class Transformer(TrainedFitter):
             claims=self.claims,
             scope=Scope.of(data),
             control=data.control,
-            notes=(*model.notes, f"{len(observed)} pools of about {self.cells_per_pool} perturbed cells"),
+            notes=(*model.notes, observed.note("perturbed cells")),
             history=replace(history, earlier=earlier),
             model=whole.to("cpu").eval(),
             row=model.row,

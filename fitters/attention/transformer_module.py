@@ -237,7 +237,9 @@ class Responses(nn.Module):
         flags = self.design[self.condition[rows]]
         n_measured = len(self.measured)
         chosen = flags.any(dim=0)
-        chosen[torch.randperm(n_measured, device=rows.device)[: self.genes_per_step]] = True
+        order = torch.randperm(n_measured, device=rows.device)
+        chosen[order[: self.genes_per_step]] = True
+        chosen[order[self.measured[order]][:1]] = True  # or a step could ask for nothing where few are measured
         genes = chosen.nonzero()[:, 0]
         read = torch.multinomial(self.drawn[self.batch[rows]], 1)[:, 0]
         predicted = self.model(genes, self.controls[read[:, None], genes], flags[:, genes])

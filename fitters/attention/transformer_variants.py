@@ -28,8 +28,8 @@ class RankTransformer(Transformer):
 class FrozenTransformer(Transformer):
     """The transformer's gene embeddings as pretraining has left them, in a ridge on perturbed cells.
 
-    Equations, terms, options and sources: `Transformer`, with decoding "frozen-ridge"; terms of fine-tuning are never
-    asked for.
+    Equations, terms, options and sources: `Transformer`, with decoding "frozen-ridge": "masked_expression" is the one
+    term, and the option `losses` may name no other.
     """
 
     name: ClassVar[str] = "frozen-transformer"

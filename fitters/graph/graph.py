@@ -150,8 +150,8 @@ class Graph(TrainedFitter):
         """Return the fit.
 
         Raises:
-            FitterError: controls only; a graph that the data lack (naming those that they have), or that has no edge
-                between two of their genes; a training that diverges.
+            FitterError: controls only; controls with too few counts of every gene; a graph that the data lack (naming
+                those that they have), or that has no edge between two of their genes; a training that diverges.
         """
         if not data.perturbations:
             raise FitterError(self.name, "the training data have no perturbation")
@@ -159,6 +159,7 @@ class Graph(TrainedFitter):
             check_graph(getattr(self, option), option=option, data=data, fitter=self.name)
         table = CellTable.of(data)
         responses = pooled_responses(table, cells_per_pool=self.cells_per_pool)
+        responses.check_measured(fitter=self.name)
         targets = (*table.genes, *sorted(set(table.targets) - set(table.genes)))
         genes, prior = self._graphs(data, table, responses, targets)
         net, history = self._trained(table, responses, targets, genes, prior, seed=seed)
@@ -167,7 +168,7 @@ class Graph(TrainedFitter):
             claims=self.claims,
             scope=Scope.of(data),
             control=data.control,
-            notes=(prior.note, genes.note, f"{len(responses)} pools of about {self.cells_per_pool} cells"),
+            notes=(prior.note, genes.note, responses.note("perturbed cells")),
             history=history,
             net=net,
             row={gene: number for number, gene in enumerate(targets)},

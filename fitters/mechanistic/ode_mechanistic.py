@@ -17,7 +17,7 @@ from fitters.errors import FitterError
 from fitters.options import check_choice, check_flags, check_numbers, check_whole_numbers
 from fitters.training.batches import RowLabels
 from fitters.training.cells import CellTable
-from fitters.training.checkpoint import fingerprint_of
+from fitters.training.checkpoint import check_stages, fingerprint_of
 from fitters.training.devices import seeded
 from fitters.training.options import TrainedFitter
 from fitters.training_data import TrainingData
@@ -95,6 +95,7 @@ class OdeMechanistic(TrainedFitter):
         solver: "rk4" or "dopri5" (adaptive).
         doubling_time: hours in which cells double, which dilutes them; null: they do not grow. Used only to take
             dilution out of the half-lives that are told.
+        learning_rate: null: 1 with L-BFGS, 0.01 with Adam.
         first_epochs: most epochs of each stage before the last. For others see `TrainedFitter`; an epoch of L-BFGS is
             20 steps.
 
@@ -119,6 +120,7 @@ class OdeMechanistic(TrainedFitter):
     )
     assumptions = frozenset({Assumption.ALL_REGULATORS_SEEN, Assumption.STATIONARY_CONTROLS})
     source = "Yuan et al. (CellBox), Cell Systems 12 (2021); Dibaeinia & Sinha (SERGIO), Cell Systems 11 (2020)"
+    rates = {"lbfgs": 1.0, "adam": 0.01}  # noqa: RUF012 (a class attribute of a frozen dataclass, not a field)
     terms = {  # noqa: RUF012 (a class attribute of a frozen dataclass, not a field)
         "response": 1.0,
         "sparsity": 1.0,
@@ -130,9 +132,9 @@ class OdeMechanistic(TrainedFitter):
         "contrast_pooled": 0.0,
     }
 
-    epochs: int = 12
-    first_epochs: int = 8
-    learning_rate: float = 1.0
+    epochs: int = 5
+    first_epochs: int = 4
+    learning_rate: float | None = None
     optimiser: str = "lbfgs"
     gradient_clip: float | None = None
     held_out: float = 0.0
@@ -205,10 +207,12 @@ class OdeMechanistic(TrainedFitter):
             held_out=np.array([held[label] for label in rows.label]),
         )
         shared: dict[str, Any] = {"weights": self.weights, "seed": seed, "fingerprint": fingerprint}
+        stage = "selection" if self.refit else ""
+        check_stages(self, *dict.fromkeys(("equations", stage, "")), fingerprint=fingerprint)
         field.equations = True
         first = train(field, labels, self, stage="equations", epochs=self.first_epochs, **shared)
         field.equations = False
-        stage, most = ("selection", min(self.first_epochs, self.epochs)) if self.refit else ("", self.epochs)
+        most = min(self.first_epochs, self.epochs) if self.refit else self.epochs
         history = train(field, labels, self, stage=stage, epochs=most, **shared)
         earlier: tuple[LossHistory, ...] = (first,)
         if self.refit:

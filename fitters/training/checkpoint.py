@@ -10,12 +10,15 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fitters.errors import FitterError, one_line
 from fitters.training.cells import CellTable
+
+if TYPE_CHECKING:
+    from fitters.training.options import TrainedFitter
 
 FORMAT = "simcell-checkpoint-1"
 LONGEST_REASON = 120  # characters of torch's own words, which may fill pages
@@ -33,6 +36,7 @@ class State:
         held_out: the same on what is held out.
         best: lowest error on what is held out, its epoch, and the module's state then.
         seconds: wall time so far.
+        first: value of every term before the first step.
     """
 
     epoch: int
@@ -42,6 +46,24 @@ class State:
     held_out: list[list[float]]
     best: tuple[float, int, dict[str, Any]]
     seconds: float
+    first: list[float] = field(default_factory=list)
+
+
+def model_name(fitter: str, stage: str) -> str:
+    """Return the name of what a stage of a fitter's training trains."""
+    return f"{fitter}/{stage}" if stage else fitter
+
+
+def check_stages(options: TrainedFitter, *stages: str, fingerprint: str) -> None:
+    """Hold the checkpoints of all stages of a training to what they are to be, before the first begins.
+
+    Raises:
+        FitterError: one is of something else, or no checkpoint, or cannot be written.
+    """
+    for stage in stages:
+        checkpoint = Checkpoint.of(options, stage=stage, fingerprint=fingerprint)
+        if checkpoint:
+            checkpoint.check()
 
 
 def fingerprint_of(table: CellTable, *what: object) -> str:
@@ -80,6 +102,35 @@ class Checkpoint:
     fingerprint: str
     fitter: str
 
+    @classmethod
+    def of(cls, options: TrainedFitter, *, stage: str, fingerprint: str) -> Checkpoint | None:
+        """Return that of one stage of a fitter's training; None where the options name no file."""
+        path = options.checkpoint
+        if not path:
+            return None
+        return cls(f"{path}.{stage}" if stage else path, model_name(options.name, stage), fingerprint, options.name)
+
+    def check(self) -> None:
+        """Refuse a file that cannot be gone on from, or that could not be written.
+
+        Raises:
+            FitterError: as `read` and `write` do.
+        """
+        self.read()
+        self.check_writable()
+
+    def check_writable(self) -> None:
+        """Refuse a place where nothing can be written, before any work is done for it; the folder is made.
+
+        Raises:
+            FitterError: nothing can be written there.
+        """
+        beside = self._beside()
+        with self._writing():
+            beside.parent.mkdir(parents=True, exist_ok=True)
+            beside.touch()
+        beside.unlink()
+
     def write(self, state: State) -> None:
         """Write a state beside the path and move it there, so that what stands there is whole at every moment.
 
@@ -88,17 +139,13 @@ class Checkpoint:
         """
         import torch
 
-        target = Path(self.path)
-        beside = target.with_name(f".{target.name}.{os.getpid()}")
+        beside = self._beside()
         content = {"format": FORMAT, "model": self.model, "fingerprint": self.fingerprint, "state": vars(state)}
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            torch.save(content, beside)
-            os.replace(beside, target)
-        except (OSError, RuntimeError) as error:  # torch raises the latter where a folder is missing or a disk full
-            raise FitterError(
-                self.fitter, f"option checkpoint: {self.path!r} cannot be written ({_short(error)})"
-            ) from None
+            with self._writing():
+                beside.parent.mkdir(parents=True, exist_ok=True)
+                torch.save(content, beside)
+                os.replace(beside, self.path)
         finally:
             with suppress(OSError):
                 beside.unlink()
@@ -111,9 +158,9 @@ class Checkpoint:
         """
         import torch
 
-        if not Path(self.path).exists():
-            return None
         with self.reading():
+            if not Path(self.path).exists():
+                return None
             found = torch.load(self.path, map_location="cpu", weights_only=True)
             if found["format"] != FORMAT:
                 raise ValueError(found["format"])
@@ -131,6 +178,17 @@ class Checkpoint:
             yield
         except Exception as error:
             raise self._refusal(f"is not a checkpoint of {self.model} ({_short(error)})") from None
+
+    def _beside(self) -> Path:
+        target = Path(self.path)
+        return target.with_name(f".{target.name}.{os.getpid()}")
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, RuntimeError) as error:  # torch raises the latter where a folder is missing or a disk full
+            raise self._refusal(f"cannot be written ({_short(error)})") from None
 
     def _refusal(self, problem: str) -> FitterError:
         return FitterError(self.fitter, f"option checkpoint: {self.path!r} {problem}")

@@ -19,7 +19,7 @@ import numpy as np
 from fitters.errors import FitterError
 from fitters.results import LossHistory
 from fitters.training.batches import RowLabels, Rows, epoch_batches
-from fitters.training.checkpoint import Checkpoint, State, copied
+from fitters.training.checkpoint import Checkpoint, State, copied, model_name
 from fitters.training.devices import device_of, one_thread, seeded
 from fitters.training.memory import peak_memory
 from fitters.training.optimisers import Steps
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 # First words of the loop's keys of randomness, which fitters do not use for their own.
 BATCHES, TRAINING, HELD_OUT = 1701, 1702, 1703
+# How often its value before the first step, or 1, a term may become before that is called a divergence.
+EXPLOSION = 1e6
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Objective(Protocol):
       minimised; those of weight 0 do not count), or a mapping of terms to weights of its own for that
     - `after_step(learning_rate)`, called without gradients after each step (a proximal map)
     - `parameter_groups()`, as torch's optimisers take them
+    - `weight_now(term, moment)`, what the weight of a term is multiplied by at a moment of the training (a warm-up);
+      what is recorded, and what is held out, stays as it is
     - `make_optimiser(learning_rate)`, a torch.optim.Optimizer in place of those of the options
     """
 
@@ -80,9 +84,10 @@ def train(
         epochs: in place of those of the options.
 
     Raises:
-        FitterError: nothing to train, to train on or to minimise; a term or a parameter becomes NaN or infinite (with
-            epoch, term and last finite value; the state of the last epoch in which all were finite is kept in the
-            checkpoint if there is one); a checkpoint of something else.
+        FitterError: nothing to train, to train on or to minimise; a term or a parameter becomes NaN or infinite, or a
+            term that is minimised a million times what it was before the first step (with epoch, term and last sound
+            value; the state of the last epoch in which all were finite is kept in the checkpoint if there is one); a
+            checkpoint of something else.
         FitterOptionError: a device that is not there.
     """
     with one_thread():
@@ -112,14 +117,12 @@ class _Training:
         self.device = device_of(options.device, fitter=options.name)
         self.module = objective.to(self.device)
         self.steps = Steps(self.module, options, n_epochs=epochs)
-        self.model = f"{options.name}{f'/{stage}' if stage else ''}"
-        path = options.checkpoint
-        self.checkpoint = (
-            Checkpoint(f"{path}.{stage}" if stage else path, self.model, fingerprint, options.name) if path else None
-        )
+        self.model = model_name(options.name, stage)
+        self.checkpoint = Checkpoint.of(options, stage=stage, fingerprint=fingerprint)
         self.stopping = self._stopping_weights()
         self.held_out = self._batches(labels.stopping, HELD_OUT) if labels.stopping.size else []
         self.state = State(0, {}, {}, [], [], (math.inf, 0, {}), 0.0)
+        self.last = labels.training  # the mini-batch of the last step
 
     def _stopping_weights(self) -> dict[str, float]:
         named = getattr(self.module, "stopping", ()) or ()
@@ -157,8 +160,11 @@ class _Training:
         held_out = self._evaluated(moment) if self.held_out else None
         broken = self.steps.not_finite()
         if broken is not None:
-            self._stop(f"parameter {broken} is not finite after epoch {epoch + 1}")
-        # nothing of an epoch is in the state before all of it is known to be finite
+            last = ", ".join(f"{term} {value:.4g}" for term, value in zip(self.weights, row, strict=True))
+            self._stop(f"parameter {broken} is not finite after epoch {epoch + 1} (last finite terms: {last})")
+        if not self.held_out and epoch + 1 == self.n_epochs:
+            self._check_outcome(moment)
+        # nothing of an epoch is in the state before all of it is known to be sound
         self.state.training.append(row)
         if held_out is not None:
             self.state.held_out.append(held_out)
@@ -177,6 +183,7 @@ class _Training:
         rows = self.labels.training
         batches = [rows] if self.steps.whole else self._batches(rows, BATCHES, moment.epoch)
         sums = np.zeros(len(self.weights))
+        self.last = batches[-1]
         with seeded(self.seed, TRAINING, self.key, moment.epoch):
             for batch in batches:
                 sums += batch.size * np.array(self._step(torch.as_tensor(batch, device=self.device), moment))
@@ -193,26 +200,41 @@ class _Training:
             if not first:
                 first.extend(self._values(found))
                 self._check(first, moment.epoch, "training")
-            weighted = [weight * found[term] for term, weight in self.minimised.items()]
+                self.state.first = self.state.first or list(first)
+            weighted = [weight * found[term] for term, weight in self._weights_now(moment).items()]
             return sum(weighted[1:], start=weighted[0])
 
         self.steps.take(loss)
         return first
 
+    def _weights_now(self, moment: Moment) -> dict[str, float]:
+        factor = getattr(self.module, "weight_now", None)
+        if factor is None:
+            return self.minimised
+        return {term: weight * factor(term, moment) for term, weight in self.minimised.items()}
+
     def _evaluated(self, moment: Moment) -> list[float]:
         """Return the mean of each term over the rows held out."""
+        values = self._means(self.held_out, moment)
+        self._check(values, moment.epoch, "held out")
+        return values
+
+    def _check_outcome(self, moment: Moment) -> None:
+        """Check the terms after the very last step, which no other evaluation follows."""
+        self._check(self._means([self.last], moment), moment.epoch, "after its last step")
+
+    def _means(self, batches: list[Rows], moment: Moment) -> list[float]:
+        """Return the mean of each term over batches, without training."""
         import torch
 
         self.module.eval()
         sums = np.zeros(len(self.weights))
         # the same batches and draws at every epoch: errors then differ by the model alone
         with torch.no_grad(), seeded(self.seed, HELD_OUT, self.key):
-            for batch in self.held_out:
+            for batch in batches:
                 found = self.module.terms(torch.as_tensor(batch, device=self.device), moment)
                 sums += batch.size * np.array(self._values(found))
-        values: list[float] = (sums / self.labels.stopping.size).tolist()
-        self._check(values, moment.epoch, "held out")
-        return values
+        return list((sums / sum(batch.size for batch in batches)).tolist())
 
     def _batches(self, rows: Rows, *key: int) -> list[Rows]:
         generator = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(*key, self.key)))
@@ -227,10 +249,22 @@ class _Training:
 
     def _check(self, values: list[float], epoch: int, where: str) -> None:
         for position, (term, value) in enumerate(zip(self.weights, values, strict=True)):
-            if not math.isfinite(value):
-                done = self.state.training
-                last = f"last finite: {done[-1][position]:.4g} at epoch {len(done)}" if done else "it never was finite"
-                self._stop(f"term {term} is {value} at epoch {epoch + 1} ({where}; {last})")
+            finite = math.isfinite(value)
+            if finite and not (term in self.minimised and value > self._most(position)):
+                continue
+            sound = "finite" if not finite else f"below {self._most(position):.4g}"
+            done = self.state.training
+            if done:
+                last = f"last {sound}: {done[-1][position]:.4g} at epoch {len(done)}"
+            elif self.state.first:
+                last = f"last {sound}: {self.state.first[position]:.4g} before the first step"
+            else:
+                last = f"it never was {sound}"
+            self._stop(f"term {term} is {value:.4g} at epoch {epoch + 1} ({where}; {last})")
+
+    def _most(self, position: int) -> float:
+        """Return the value above which a term counts as exploded; one without a lower bound may fall as it will."""
+        return EXPLOSION * max(1.0, abs(self.state.first[position])) if self.state.first else math.inf
 
     def _stop(self, found: str) -> None:
         """Give up, with the state of the last epoch in which all was finite in the checkpoint."""
@@ -247,6 +281,7 @@ class _Training:
 
     def _resume(self, checkpoint: Checkpoint) -> None:
         found = checkpoint.read()
+        checkpoint.check_writable()
         if found is not None:
             with checkpoint.reading():
                 self.module.load_state_dict(found.model)

@@ -35,7 +35,7 @@ class Steps:
     def _optimiser(self) -> Any:
         import torch
 
-        rate = self.options.learning_rate
+        rate = self.options.rate
         if hasattr(self.module, "make_optimiser"):
             return self.module.make_optimiser(rate)
         groups = getattr(self.module, "parameter_groups", None)
@@ -73,7 +73,7 @@ class Steps:
         after = getattr(self.module, "after_step", None)
         if after is not None:
             with torch.no_grad():
-                after(self.factor * self.options.learning_rate)
+                after(self.factor * self.options.rate)
 
     def not_finite(self) -> str | None:
         """Return the name of a parameter with a value that is NaN or infinite, or None."""

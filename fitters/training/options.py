@@ -18,6 +18,7 @@ from simcell.errors import nearest
 
 OPTIMISERS = ("adam", "lbfgs")
 SCHEDULES = ("constant", "cosine")
+MOST_WEIGHT = 1e12  # of a term: beyond it sums of terms lose all the others to rounding
 LEAST_RATE = 0.05  # what a cosine leaves of the learning rate in the last epoch
 
 
@@ -29,7 +30,7 @@ class TrainedFitter:
         epochs: most passes over the training rows.
         batch_size: rows of a mini-batch.
         batching: "random", "perturbation" (a mini-batch holds whole conditions) or "batch" (one experimental batch).
-        learning_rate: of Adam, or of L-BFGS.
+        learning_rate: of Adam, or of L-BFGS; null: the fitter's own for it, where it has one.
         schedule: "constant", or "cosine", by which the learning rate falls to a twentieth over the epochs.
         optimiser: "adam", or "lbfgs", which sees all rows at once, up to 20 times an epoch.
         gradient_clip: longest gradient of all parameters together; null: any. L-BFGS, which searches along lines, has
@@ -46,7 +47,7 @@ class TrainedFitter:
     epochs: int = 100
     batch_size: int = 256
     batching: str = "random"
-    learning_rate: float = 1e-3
+    learning_rate: float | None = 1e-3
     schedule: str = "constant"
     optimiser: str = "adam"
     gradient_clip: float | None = 10.0
@@ -61,6 +62,7 @@ class TrainedFitter:
 
     name: ClassVar[str]
     packages: ClassVar[tuple[str, ...]] = ("torch",)
+    rates: ClassVar[Mapping[str, float]] = {}  # learning rates by optimiser where the option is null, if it may be
     terms: ClassVar[Mapping[str, float]]  # every term that the fitter can have, with its default weight
 
     def __post_init__(self) -> None:
@@ -69,13 +71,18 @@ class TrainedFitter:
         check_choice(self, "optimiser", among=OPTIMISERS)
         check_choice(self, "schedule", among=SCHEDULES)
         check_choice(self, "device", among=DEVICES)
-        check_numbers(self, "learning_rate", above=0)
+        check_numbers(self, "learning_rate", above=0, or_none=bool(self.rates))
         check_numbers(self, "gradient_clip", above=0, or_none=True)
         check_numbers(self, "held_out", at_least=0, below=1)
         check_flags(self, "progress")
         if self.checkpoint is not None and not (isinstance(self.checkpoint, str) and self.checkpoint):
             raise FitterOptionError.value(self.name, "checkpoint", self.checkpoint, "null or the path of a file")
         check_losses(self.name, self.losses, self.terms)
+
+    @property
+    def rate(self) -> float:
+        """The learning rate in use."""
+        return self.rates[self.optimiser] if self.learning_rate is None else self.learning_rate
 
     @property
     def weights(self) -> dict[str, float]:
@@ -97,3 +104,5 @@ def check_losses(fitter: str, losses: Any, terms: Mapping[str, float]) -> None:
             raise FitterOptionError.value(fitter, "losses", term, allowed)
         if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 <= weight < math.inf:
             raise FitterOptionError.value(fitter, f"losses.{term}", weight, "a weight >= 0")
+        if weight > MOST_WEIGHT:
+            raise FitterOptionError.value(fitter, f"losses.{term}", weight, f"a weight <= {MOST_WEIGHT:g}")

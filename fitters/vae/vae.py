@@ -54,7 +54,10 @@ class Vae(TrainedFitter):
     batches, times and media that are asked for (as they are in training where none are), and the ratio of the two
     mean fractions multiplies the measured counts of those controls: what has no effect is exactly the control. Sampled
     cells have a control's batch, UMIs and posterior of z, a mean rho times measured over decoded fractions of controls,
-    and the noise of the likelihood. Times, media and arms that no training cell has are refused.
+    and the noise of the likelihood. Times, media and arms that no training cell has are refused. A context with
+    perturbed cells but no controls borrows those of all others: the decoder moves them there, by an offset that is
+    learned from the perturbed cells of the context and is told from their effects only where these are seen elsewhere
+    too. The fit's notes name such contexts. Where several contexts are asked for, those with controls answer.
 
     Sources and differences:
 
@@ -92,7 +95,7 @@ class Vae(TrainedFitter):
         disentangling: "none", "adversarial", or "mmd": the maximum mean discrepancy between the latents of each
             condition in a mini-batch and those of controls (use batching: perturbation for many cells of each); the
             term "disentangling" is the cross entropy per gene, or the squared discrepancy.
-        warm_up: epochs over which the weight of "kl" grows from 0 to its own; what is recorded is the weighted value.
+        warm_up: epochs over which the weight of "kl" grows from 0 to its own; what is recorded is the term itself.
         control_cells: most controls that predictions are averaged over.
 
     Raises:
@@ -229,4 +232,9 @@ class Vae(TrainedFitter):
         notes = []
         if self.dose == "measured" and unmeasured:
             notes.append(f"knock-down not measured, dose 1: {', '.join(unmeasured)}")
+        with_controls = set(cells.context[cells.table.control].tolist())
+        borrowing = [one for number, one in enumerate(cells.contexts) if number not in with_controls]
+        if borrowing:
+            named = "; ".join(f"{time:g} h in medium {medium!r} ({arm})" for time, medium, arm in borrowing)
+            notes.append(f"no controls, those of other contexts are borrowed: {named}")
         return tuple(notes)

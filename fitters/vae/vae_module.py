@@ -159,7 +159,12 @@ class CountVae(nn.Module):
         fast = [self.log_theta, self.gene_offset, self.shift.free, self.shift.map]
         known = {id(value) for value in fast}
         slow = [value for value in self.parameters() if value.requires_grad and id(value) not in known]
-        return [{"params": slow}, {"params": fast, "lr": FAST * self.options.learning_rate}]
+        return [{"params": slow}, {"params": fast, "lr": FAST * self.options.rate}]
+
+    def weight_now(self, term: str, moment: Moment) -> float:
+        """Return what the weight of a term is multiplied by: that of "kl" grows from 0 over the warm-up."""
+        warms = term == "kl" and moment.epoch < self.options.warm_up
+        return moment.epoch / self.options.warm_up if warms else 1.0
 
     def after_step(self, learning_rate: float) -> None:
         """Average the parameters over steps, as Polyak & Juditsky, SIAM J. Control Optim. 30 (1992), 838-855."""
@@ -237,11 +242,10 @@ class CountVae(nn.Module):
         expected = (self.depth[rows][:, None] * fraction).clamp(min=LEAST_MEAN)
         dropout = self.dropout(z + shift) if self.options.likelihood == "zinb" else None
         divergence = 0.5 * (mean**2 + torch.exp(2.0 * log_sd) - 2.0 * log_sd - 1.0).sum(1).mean()
-        warm = min(1.0, moment.epoch / self.options.warm_up) if self.options.warm_up else 1.0
         per_gene = 1.0 / self.n_genes
         found = {
             "reconstruction": negative_binomial(self.counts[rows], expected, self.theta(), dropout),
-            "kl": (warm if self.training else 1.0) * divergence * per_gene,
+            "kl": divergence * per_gene,
             "effect_prior": self.shift.prior() * (per_gene / self.n_cells),
         }
         if "mechanism_sparsity" in self.wanted:

@@ -13,8 +13,7 @@ import pandas as pd
 from experiments.digests import source_digest
 from experiments.outputs import provenance, write_whole
 from experiments.runner import run_tasks
-from experiments.studies.losses.probes import PROBES
-from experiments.studies.losses.settings import settings
+from experiments.studies.losses.settings import VARIANTS, settings
 from experiments.studies.losses.world import WorldTask, died, run_world
 from simcell.errors import SpecError, nearest
 
@@ -36,7 +35,7 @@ def run(
         networks: number of networks, seeds 1, 2, ...
         jobs: worlds at a time, each in a process of its own.
         quick: the two systems at one time and one number of cells.
-        fitters: those of `PROBES` to run; by default all.
+        fitters: those of `VARIANTS` to run; by default all.
         command: the command line to state on the page.
 
     Raises:
@@ -46,10 +45,10 @@ def run(
 
     if networks < 2:
         raise SpecError("networks", networks, ">= 2, or there is no interval")
-    chosen = tuple(dict.fromkeys(fitters or PROBES))
+    chosen = tuple(dict.fromkeys(fitters or VARIANTS))
     for name in chosen:
-        if name not in PROBES:
-            raise SpecError("fitters", name, f"one of {', '.join(PROBES)}{nearest(name, PROBES)}")
+        if name not in VARIANTS:
+            raise SpecError("fitters", name, f"one of {', '.join(VARIANTS)}{nearest(name, VARIANTS)}")
     home = Path(folder)
     worlds = home / "worlds"
     worlds.mkdir(parents=True, exist_ok=True)

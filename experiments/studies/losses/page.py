@@ -22,11 +22,11 @@ from experiments.studies.losses.settings import (
     FIRST_SAMPLE,
     GENES,
     ON,
-    OPTIONS,
     RESTARTS,
     STATIONARY,
     STEADY_GENES,
     TERM,
+    VARIANTS,
 )
 from experiments.studies.tables import shown
 
@@ -82,8 +82,8 @@ def _lines(table: pd.DataFrame, wide: pd.DataFrame, made_by: dict[str, Any]) -> 
         "mean square of the learned field at control cells to the loss of each fitter. Errors are of predicted changes "
         "against the true ones at infinite depth, over genes that are not targets, at the times at which guides act. "
         + " ".join(
-            f"`{fitter}` has the options {_options(options)}."
-            for fitter, options in OPTIONS.items()
+            f"`{fitter}` has the options {_options(variant.options)}."
+            for fitter, variant in VARIANTS.items()
             if fitter in set(table["fitter"])
         )
         + f" Each is fitted with {RESTARTS} seeds, which choose the perturbations held out to stop by and, for `node`, "
@@ -158,5 +158,5 @@ def _verdict(fitter: str, controls: str, claim: str, found: Interval) -> str:
     elif found.low > 0.0:
         verdict = "does not hold: the contrary is seen"
     else:
-        verdict = "is not seen"
+        verdict = "is undecided"
     return f"`{fitter}`, {controls} controls: {claim} **{verdict}** ({ratio}, n = {found.n})."

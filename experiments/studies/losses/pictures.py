@@ -18,6 +18,7 @@ def draw_errors(relative: pd.Series) -> bytes:
     fitters = list(dict.fromkeys(relative.index.get_level_values("fitter")))
     systems = list(dict.fromkeys(relative.index.get_level_values("controls")))
     weights = sorted(set(relative.index.get_level_values("weight")))
+    knobs = sorted(set(relative.index.droplevel(["controls", "fitter", "weight", "seed"])))
     with drawing():
         figure = new_figure(4.6 * len(systems), 3.0 * len(fitters) + 0.6)
         grid = figure.subplots(len(fitters), len(systems), sharey="row", squeeze=False)
@@ -25,7 +26,8 @@ def draw_errors(relative: pd.Series) -> bytes:
             for column, controls in enumerate(systems):
                 axes = grid[row, column]
                 here = relative.xs((controls, fitter), level=("controls", "fitter"))
-                for number, ((hours, cells), values) in enumerate(here.groupby(level=["hours", "cells"])):
+                for (hours, cells), values in here.groupby(level=["hours", "cells"]):
+                    number = knobs.index((hours, cells))
                     own = [weight for weight in weights if weight in values.index.get_level_values("weight")]
                     found = [interval(values.xs(weight, level="weight")) for weight in own]
                     axes.errorbar(
@@ -41,6 +43,8 @@ def draw_errors(relative: pd.Series) -> bytes:
                 axes.axhline(1.0, color="0.6", linewidth=0.8, linestyle=":")
                 axes.set_title(f"{fitter}, {controls} controls")
                 axes.set_xticks(range(len(weights)), ["off" if weight == 0 else f"{weight:g}" for weight in weights])
+                axes.set_yscale("log")
+                axes.yaxis.set_major_formatter("{x:g}")
                 guide_lines(axes, axis="y")
                 if row == len(fitters) - 1:
                     axes.set_xlabel("weight of the steady state of controls")

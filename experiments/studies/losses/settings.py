@@ -20,16 +20,31 @@ FIRST_SAMPLE = 2.0  # hours after transduction, within the lag of the guides: wh
 TERM = "steady_state_controls"
 WEIGHTS = (0.0, 0.1, 1.0, 10.0)
 ON = 1.0  # the weight that stands for "on" in the verdicts, chosen before any result was seen
-# Options beside the weight. Control pools are not among the responses that `node` learns, or its field would be tied to
-# them anyway; `ode-mechanistic` must not have rest built in, and is trained shortly.
-OPTIONS: dict[str, dict[str, Any]] = {
-    "node": {"learn_controls": False},
-    "ode-mechanistic": {
-        "calibrated": False, "held_out": 0.15, "epochs": 3, "first_epochs": 3, "refit": False, "step_hours": 4.0,
-    },
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A fitter with its options beside the weight."""
+
+    fitter: str
+    options: Mapping[str, Any]
+
+
+# Control pools are not among the responses that `node` learns, or its field would be tied to them anyway. With large
+# pools there is one of each batch and sample, so that rest is asked for at states almost without noise.
+# `ode-mechanistic` must not have rest built in, and is trained shortly.
+VARIANTS = {
+    "node": Variant("node", {"learn_controls": False}),
+    "node, large pools": Variant("node", {"learn_controls": False, "cells_per_pool": 4000}),
+    "ode-mechanistic": Variant(
+        "ode-mechanistic",
+        {
+            "calibrated": False, "held_out": 0.15, "epochs": 3, "first_epochs": 3, "refit": False, "step_hours": 4.0,
+        },
+    ),
 }  # fmt: skip
 RESTARTS = 2
-SLOW = frozenset({"ode-mechanistic"})  # whose fits take several times as long
+BASE_ONLY = frozenset({"node, large pools", "ode-mechanistic"})  # a question beside, and one whose fits take long
 STATIONARY, DRIFTING = "stationary", "drifting"
 BASE = {"hours": 72.0, "cells": 400}
 
@@ -54,8 +69,8 @@ class Setting:
         return (self.hours, self.cells) == (BASE["hours"], BASE["cells"])
 
     def weights(self, fitter: str) -> tuple[float, ...]:
-        """Weights that are tried: all in the base, else off and on; of a slow fitter off and on in the base only."""
-        if fitter in SLOW:
+        """Weights that are tried: all in the base, else off and on; of some fitters off and on in the base only."""
+        if fitter in BASE_ONLY:
             return (0.0, ON) if self.is_base else ()
         return WEIGHTS if self.is_base else (0.0, ON)
 

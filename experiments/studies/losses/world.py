@@ -20,7 +20,7 @@ from experiments.blas import one_blas_thread
 from experiments.outputs import read_json, slug, write_json
 from experiments.splits import SPLITS
 from experiments.studies.losses.probes import PROBES
-from experiments.studies.losses.settings import FIRST_SAMPLE, OPTIONS, RESTARTS, TERM, Setting
+from experiments.studies.losses.settings import FIRST_SAMPLE, RESTARTS, TERM, VARIANTS, Setting
 from experiments.training import Examination, conditions, examine
 from fitters.base import CheckedFit, LossHistory, checked_fit
 from fitters.errors import one_line
@@ -97,7 +97,11 @@ def _examination(tree: xr.DataTree, seed: int) -> Examination:
 
 
 def _fit(fitter: str, weight: float, examination: Examination, seed: int) -> CheckedFit:
-    return checked_fit(load_fitter(fitter, losses={TERM: weight}, **OPTIONS[fitter]), examination.training, seed=seed)
+    return checked_fit(
+        load_fitter(VARIANTS[fitter].fitter, losses={TERM: weight}, **VARIANTS[fitter].options),
+        examination.training,
+        seed=seed,
+    )
 
 
 def _measured(fits: list[CheckedFit], examination: Examination) -> dict[str, float]:
