@@ -275,7 +275,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_force(benchmark)
 
     study = _command(commands, "study", "answer a question about models", _STUDY_EXAMPLES, module="studies")
-    study.add_argument("name", metavar="NAME", help="which study: recovery, losses")
+    study.add_argument("name", metavar="NAME", help="which study: recovery, mechanistic, losses")
     study.add_argument("-o", "--output", metavar="DIR", help="directory of the results (default: NAME)")
     study.add_argument("--networks", type=_at_least(2), default=10, metavar="N", help="networks (default: 10)")
     study.add_argument("--jobs", type=_at_least(1), metavar="N", help="worlds at a time (default: 1)")

@@ -108,3 +108,15 @@ def test_other_layers_fit_and_answer(options: dict[str, object]) -> None:
     assert ("residual" in fit.history.terms) == ("residual_units" in options)
     response = fit.history.training[:, fit.history.terms.index("response")]
     assert response[-1] < 0.1 * fit.history.earlier[0].training[0, 0]
+
+
+def test_nothing_is_said_of_activities_where_counts_are_noisy() -> None:
+    """Noise in the inputs bends production as saturation does; intervals that do not know of it would mislead."""
+    from experiments.contract.screen import small_screen
+    from fitters.registry import load
+
+    for regulation, name in (("thermodynamic", "activity"), ("linear", "basal/activity")):
+        fitter = load("ode-mechanistic", regulation=regulation, epochs=1, first_epochs=1)
+        told = fitter.fit(small_screen().training, seed=0).kinetics()
+        assert told is not None
+        assert not told.quantities[name].identified.any()

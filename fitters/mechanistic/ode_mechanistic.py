@@ -70,7 +70,7 @@ class OdeMechanistic(TrainedFitter):
     What can be told: at rest neither rates nor absolute production, but ``activity`` (production over its maximum, of
     functions that saturate, where a gene's inputs vary enough) or ``basal/activity`` (of those that add); from time
     courses also ``half_life`` and, with proteins, ``protein_half_life``. Of those that the data leave open nothing is
-    said.
+    said; nothing of activities where levels are measured no better than to 1%, for noise in the inputs bends too.
 
     Source: the models of mRNA (and protein) balance with regulated production of Ma et al. / Dibaeinia & Sinha
     (SERGIO), Cell Systems 11 (2020), Bintu et al. (2005) and Aguirre et al. (2024); fitting perturbation responses to
