@@ -14,9 +14,10 @@ from helpers_mechanistic import steady_world
 from fitters.contract import Query
 from fitters.errors import FitterError, FitterOptionError, RefusedQueryError
 from fitters.experiment import Experiment, Step
+from fitters.mechanistic.mechanistic_media import Media
 from fitters.mechanistic.mechanistic_module import MechanisticField
 from fitters.mechanistic.mechanistic_parameters import STRONGEST, Form
-from fitters.mechanistic.mechanistic_rows import Media, trajectories
+from fitters.mechanistic.mechanistic_rows import trajectories
 from fitters.mechanistic.mechanistic_screening import layout_of
 from fitters.mechanistic.regulation_relative import REGULATIONS, relative_rate
 from fitters.registry import load

@@ -31,7 +31,10 @@ HALF_LIFE = (5.0, 1.0)  # hours, dilution included
 PROTEIN_HALF_LIFE = (12.0, 1.0)
 LAG = (3.0, 0.7)  # hours, of CRISPR interference: Noviello et al., Nature Communications 14 (2023)
 TIME_CONSTANT = (7.0, 0.7)
-WIDEST = 2.0  # bound of the log of a Hill coefficient, a third of that of a logit: a line search may try anything
+# Hill coefficients stay between 1 and 4 (U. Alon, An Introduction to Systems Biology, 2nd ed., 2019), twofold of the
+# usual. A higher one makes a switch of a regulator that hardly moves, by which a fit follows noise.
+HILL_RANGE = math.log(2.0)
+WIDEST = 6.0  # bound of a logit: a line search may try anything
 RESIDUAL = 0.3  # of the weights of the residual network's output
 MULTIPLIER = 3.0  # of the log of a knock-down: next to nothing is said
 STRONGEST = 12.0  # bound of the log of a knock-down
@@ -97,7 +100,7 @@ class MechanisticParameters(nn.Module):
 
     def __init__(self, layout: Layout, rows: Trajectories, form: Form, *, wanted: frozenset[str] = frozenset()) -> None:
         super().__init__()
-        self.form, self.wanted, self.equations = form, wanted, False
+        self.form, self.wanted, self.equations, self.shapes_held = form, wanted, False, False
         n_genes, n_inputs = len(rows.genes), layout.reference.size
         self.n_regulators = layout.regulators.size
 
@@ -156,6 +159,10 @@ class MechanisticParameters(nn.Module):
 
     # what parameters mean
 
+    def _shape_of(self, parameter: Tensor) -> Tensor:
+        """Return a parameter of the bend of production functions; held in stages that would bend to noise."""
+        return parameter.detach() if self.shapes_held else parameter
+
     @property
     def weight(self) -> Tensor:
         """(G, K) signed strengths; what is learned is their effect, weaker the nearer a gene is to its maximum."""
@@ -170,14 +177,16 @@ class MechanisticParameters(nn.Module):
         if self.log_hill is None:
             return torch.ones_like(self.unit)
         ones = torch.zeros(self.reference.numel() - self.n_regulators, dtype=torch.float64, device=self.unit.device)
-        return torch.cat([self.log_hill.clamp(-WIDEST, WIDEST), ones]).exp()[self.source]
+        usual = math.log(HILL[0])
+        log = usual + HILL_RANGE * torch.tanh((self._shape_of(self.log_hill) - usual) / HILL_RANGE)
+        return torch.cat([log, ones]).exp()[self.source]
 
     @property
     def activity(self) -> Tensor:
         """(G,) promoter activity at control."""
         if self.logit_activity is None:
             return torch.full_like(self.unit[:, 0], ACTIVITY[0])
-        return torch.sigmoid(self.logit_activity.clamp(-3.0 * WIDEST, 3.0 * WIDEST))
+        return torch.sigmoid(self._shape_of(self.logit_activity).clamp(-WIDEST, WIDEST))
 
     @property
     def step_limit(self) -> float:
@@ -216,7 +225,7 @@ class MechanisticParameters(nn.Module):
         """Return the parameters of production of all genes, or some, as it takes them."""
         pick = slice(None) if genes is None else genes
         source = self.source[pick]
-        affinity = torch.zeros_like(self.unit) if self.affinity is None else self.affinity
+        affinity = torch.zeros_like(self.unit) if self.affinity is None else self._shape_of(self.affinity)
         return Parameters(
             source=source.reshape(-1),
             shape=tuple(source.shape),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fitters.course_levels import CourseLevels, course_levels
 from fitters.errors import FitterError
 from fitters.experiment import Experiment, Stretch
+from fitters.mechanistic.mechanistic_media import Media
 from fitters.training_data import TrainingData
 from simcell.labels import CONTROL
 
@@ -22,51 +23,9 @@ FloatArray = NDArray[np.float64]
 
 # Errors of levels are taken to be no smaller than this: no screen measures better, and no model is right to that.
 LEAST_ERROR = 1e-3
-
-
-@dataclass(frozen=True)
-class Media:
-    """What the notes say of media, as levels of signals.
-
-    Args:
-        names: signals that tell the media apart: those of the notes, and ``medium NAME`` (1 in that medium) for one
-            of which the notes say nothing that others do not have.
-        level: medium -> levels of the signals.
-        reference: medium of the control state: the one before the first step, by the notes, or else the first.
-    """
-
-    names: tuple[str, ...]
-    level: Mapping[str, tuple[float, ...]]
-    reference: str
-
-    @classmethod
-    def of(cls, experiments: Mapping[str, Experiment], media: tuple[str, ...], *, reference: str) -> Media:
-        """Return the media of an experiment; `media` are the names of all that cells were in."""
-        notes = [experiments[arm] for arm in sorted(experiments)]
-
-        def said(medium: str, signal: str) -> float:
-            return max((one.level(medium, signal) for one in notes if medium in one.media), default=0.0)
-
-        signals = sorted({signal for one in notes for signal in one.signals})
-        varying = [signal for signal in signals if len({said(medium, signal) for medium in media}) > 1]
-        others = sorted(set(media) - {reference})
-        seen = {tuple(said(reference, signal) for signal in varying)}
-        unlike = []
-        for medium in others:
-            levels = tuple(said(medium, signal) for signal in varying)
-            if levels in seen:
-                unlike.append(medium)
-            seen.add(levels)
-        level = {
-            medium: tuple(said(medium, signal) for signal in varying)
-            + tuple(float(medium == other) for other in unlike)
-            for medium in (reference, *others)
-        }
-        return cls((*varying, *(f"medium {medium}" for medium in unlike)), level, reference)
-
-    def levels(self, medium: str) -> tuple[float, ...]:
-        """Return the levels of all signals in a medium; those of the reference where it is not known."""
-        return self.level.get(medium, self.level[self.reference])
+# Median relative error of levels up to which the bend of a production function can be told. Noise in the inputs, which
+# the errors of the parameters do not know of, bends as well.
+LARGEST_ERROR = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,6 +96,11 @@ class Trajectories:
     def control(self) -> NDArray[np.bool_]:
         """(J,) whether a trajectory is of control cells."""
         return np.array([label == CONTROL for label in self.label])
+
+    @property
+    def precise(self) -> bool:
+        """Whether levels are measured well enough for what only the bend of a production function tells."""
+        return float(np.median(self.error[np.isfinite(self.error)])) < LARGEST_ERROR
 
 
 def trajectories(data: TrainingData, *, fitter: str, last_only: bool) -> Trajectories:

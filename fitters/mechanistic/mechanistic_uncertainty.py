@@ -28,8 +28,6 @@ LEVEL, NORMAL = 0.95, 1.959963984540054
 DROPPED = 1e12  # precision of a weight that is held at 0
 # A quantity is told if the data alone, without what is taken for usual, leave it a factor within this standard error.
 MOST_ERROR = 0.5
-# Relative error of levels, in the median, from which on nothing is said of what only the bend of a function tells.
-LARGEST_ERROR = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +105,7 @@ def kinetics_of(
             value = torch.zeros(len(rows.genes), dtype=torch.float64)
             value[rows.regulators] = field.log_protein
             found["protein_half_life"] = _half_life(value, field.step_limit, error, growth, moved)
-        precise = moved & _precise(rows)
+        precise = moved & rows.precise
         if field.form.regulation in SATURATING:
             assert field.logit_activity is not None
             logit = field.logit_activity.numpy()
@@ -115,15 +113,6 @@ def kinetics_of(
         else:
             found["basal/activity"] = _basal(field, precision, precise)
     return found
-
-
-def _precise(rows: Trajectories) -> bool:
-    """Return whether levels are measured well enough for the bend of a production function to be told.
-
-    It is the bend alone that tells activity apart from strength, and noise in the inputs, which the errors of the
-    parameters do not know of, bends as well: in screens with counts, intervals for it covered nothing.
-    """
-    return float(np.median(rows.error[np.isfinite(rows.error)])) < LARGEST_ERROR
 
 
 def _slopes(field: MechanisticField, rows: Tensor) -> tuple[list[FloatArray], list[str], list[float]]:

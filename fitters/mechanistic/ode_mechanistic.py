@@ -25,7 +25,6 @@ from fitters.training_data import TrainingData
 if TYPE_CHECKING:
     from fitters.mechanistic.mechanistic_fit import MechanisticFit
     from fitters.mechanistic.mechanistic_rows import Trajectories
-    from fitters.results import LossHistory
 
 REGULATIONS = ("thermodynamic", "hill_sum", "logistic", "linear")
 FIT_TO = ("auto", "steady-state", "time-course")
@@ -63,9 +62,12 @@ class OdeMechanistic(TrainedFitter):
       at least `settled_after` hours (f over decay: per lifetime, or slow decay would be a way out)
     - contrast_matched, contrast_pooled: responses against controls of the same batches, or of all batches together
 
-    Three stages: every gene's equation by itself, with measured levels as its inputs (noise taken down), which needs
-    neither fixed points nor solver; then all together; then the edges that are left, without the penalty (the relaxed
-    lasso: N. Meinshausen, Comput. Stat. Data Anal. 52 (2007), 374-393).
+    Stages: every gene's equation by itself, with measured levels as its inputs (noise taken down), which needs neither
+    fixed points nor solver; then, if levels are measured to 1%, all together under the penalty; then all together with
+    the edges that are left, without the penalty (the relaxed lasso: N. Meinshausen, Comput. Stat. Data Anal. 52 (2007),
+    374-393). Where levels are noisier, edges are chosen by the first stage alone, with half-responses, Hill
+    coefficients and activities held: fitted together, a few regulators that are measured badly would be made to swing
+    and to stand for what all genes have in common, which a penalty on weights rewards.
 
     What can be told: at rest neither rates nor absolute production, but ``activity`` (production over its maximum, of
     functions that saturate, where a gene's inputs vary enough) or ``basal/activity`` (of those that add); from time
@@ -207,26 +209,26 @@ class OdeMechanistic(TrainedFitter):
             held_out=np.array([held[label] for label in rows.label]),
         )
         shared: dict[str, Any] = {"weights": self.weights, "seed": seed, "fingerprint": fingerprint}
-        stage = "selection" if self.refit else ""
-        check_stages(self, *dict.fromkeys(("equations", stage, "")), fingerprint=fingerprint)
-        field.equations = True
-        first = train(field, labels, self, stage="equations", epochs=self.first_epochs, **shared)
-        field.equations = False
-        most = min(self.first_epochs, self.epochs) if self.refit else self.epochs
-        history = train(field, labels, self, stage=stage, epochs=most, **shared)
-        earlier: tuple[LossHistory, ...] = (first,)
-        if self.refit:
+        selects = self.refit and rows.precise
+        check_stages(self, "equations", *(("selection",) if selects else ()), "", fingerprint=fingerprint)
+        field.equations, field.shapes_held = True, not rows.precise
+        earlier = [train(field, labels, self, stage="equations", epochs=self.first_epochs, **shared)]
+        field.equations = field.shapes_held = False
+        if selects:
+            most = min(self.first_epochs, self.epochs)
+            earlier.append(train(field, labels, self, stage="selection", epochs=most, **shared))
+        if self.refit or not rows.precise:
             field.drop_zeros()
+        if self.refit:
             shared["weights"] = self.weights | {"sparsity": 0.0}
-            earlier = (first, history)
-            history = train(field, labels, self, **shared)
+        history = train(field, labels, self, **shared)
         return MechanisticFit(
             fitter=self.name,
             claims=self.claims,
             scope=Scope.of(data),
             control=data.control,
             notes=(*rows.notes, *self._notes(course)),
-            history=replace(history, earlier=earlier),
+            history=replace(history, earlier=tuple(earlier)),
             genes=data.genes,
             rows=rows,
             layout=layout,
