@@ -58,7 +58,6 @@ def run(
         for seed in range(1, networks + 1)
         for setting in settings(quick=quick)
         for fitter in chosen
-        if setting.weights(fitter)
     ]
     found = run_tasks(run_world, tasks, died=died, jobs=jobs, description="worlds", progress=progress)
     table = pd.DataFrame([row for world in found for row in world["rows"]])

@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import false_discovery_control
+from scipy.stats import t as student
 
 from experiments.outputs import write_whole
-from experiments.report.summary import NOTHING, Interval, interval
+from experiments.report.summary import LEVEL, NOTHING, Interval, interval
 from experiments.studies.losses.pictures import draw_curves, draw_errors
 from experiments.studies.losses.settings import (
     BASE,
@@ -97,6 +99,10 @@ def _lines(table: pd.DataFrame, wide: pd.DataFrame, made_by: dict[str, Any]) -> 
     )
     yield from ("", "## Conclusion", "")
     yield from (f"- {sentence}" for sentence in conclusion(wide))
+    yield ""
+    yield "Intervals are of each ratio by itself; verdicts are at a false discovery rate of 5% among all of them."
+    yield from ("", "## Test error, on over off, along time and cells", "")
+    yield from _ratios(wide["error"])
     yield from ("", "![Error by weight of the steady-state loss](losses.png)", "")
     yield "![Terms of the loss, epoch by epoch](curves.png)"
     for metric, title in SHOWN.items():
@@ -127,18 +133,46 @@ def _table(values: pd.Series, *, digits: int) -> Iterator[str]:
 
 
 def conclusion(wide: pd.DataFrame) -> Iterator[str]:
-    """Yield a verdict on each claim for every fitter and system, from paired ratios of on to off over networks."""
+    """Yield a verdict on each claim for every fitter and system, from paired ratios of on to off over networks.
+
+    There are many: a claim holds, or its contrary is seen, at a false discovery rate of 5% among all of them
+    (Benjamini & Hochberg, J. R. Stat. Soc. B 57 (1995), 289-300).
+    """
     at_base = wide.xs((BASE["hours"], int(BASE["cells"])), level=("hours", "cells"))
-    for fitter in dict.fromkeys(at_base.index.get_level_values("fitter")):
-        if fitter == "no-change":
-            continue
-        for controls in (STATIONARY, DRIFTING):
-            for metric, claim in CLAIMS.items():
-                if metric not in at_base or (controls, fitter) not in at_base.index.droplevel(["weight", "seed"]):
-                    continue
-                found = log_ratio(at_base[metric], controls, fitter)
-                if found.n:
-                    yield _verdict(fitter, controls, claim, found)
+    fitters = [one for one in dict.fromkeys(at_base.index.get_level_values("fitter")) if one != "no-change"]
+    there = set(at_base.index.droplevel(["weight", "seed"]))
+    found = [
+        (f"`{fitter}`, {controls} controls: {claim}", log_ratio(at_base[metric], controls, fitter))
+        for fitter in fitters
+        for controls in (STATIONARY, DRIFTING)
+        for metric, claim in CLAIMS.items()
+        if metric in at_base and (controls, fitter) in there
+    ]
+    found = [(claim, one) for claim, one in found if one.n]
+    chances = false_discovery_control([_chance(one) for _, one in found]) if found else []
+    for (claim, one), chance in zip(found, chances, strict=True):
+        yield _verdict(claim, one, told=bool(chance < 1.0 - LEVEL))
+
+
+def _chance(found: Interval) -> float:
+    """Return the two-sided p value of a mean of 0, by Student's t; 1 for one network."""
+    if found.n < 2:
+        return 1.0
+    error = found.half_width / student.ppf((1.0 + LEVEL) / 2.0, found.n - 1)
+    return float(2.0 * student.sf(abs(found.mean) / max(error, 1e-300), found.n - 1))
+
+
+def _ratios(error: pd.Series) -> Iterator[str]:
+    """Yield a table of the ratios of error at weight `ON` to those at 0 in every setting, paired over networks."""
+    yield "| controls | hours | cells | fitter | ratio on/off | 95% interval |"
+    yield "|---|--:|--:|---|--:|--:|"
+    fits = error.drop(index="no-change", level="fitter")
+    for (controls, hours, cells, fitter), _ in fits.groupby(level=["controls", "hours", "cells", "fitter"], sort=False):
+        found = log_ratio(fits.xs((hours, cells), level=("hours", "cells")), controls, fitter)
+        if found.n > 1:
+            ratio, low, high = np.exp([found.mean, found.low, found.high])
+            shape = f"{ratio:.2f} | {low:.2f} to {high:.2f}"
+            yield f"| {controls} | {hours:g} | {cells} | {fitter} | {shape} |"
 
 
 def log_ratio(values: pd.Series, controls: str, fitter: str) -> Interval:
@@ -149,14 +183,12 @@ def log_ratio(values: pd.Series, controls: str, fitter: str) -> Interval:
     return interval(np.log(here[ON] / here[0.0]))
 
 
-def _verdict(fitter: str, controls: str, claim: str, found: Interval) -> str:
+def _verdict(claim: str, found: Interval, *, told: bool) -> str:
     ratio = f"ratio on/off {np.exp(found.mean):.2f}, 95% interval {np.exp(found.low):.2f} to {np.exp(found.high):.2f}"
     if found.n < 2:
         verdict = "one network tells nothing"
-    elif found.high < 0.0:
-        verdict = "holds"
-    elif found.low > 0.0:
-        verdict = "does not hold: the contrary is seen"
-    else:
+    elif not told:
         verdict = "is undecided"
-    return f"`{fitter}`, {controls} controls: {claim} **{verdict}** ({ratio}, n = {found.n})."
+    else:
+        verdict = "holds" if found.mean < 0.0 else "does not hold: the contrary is seen"
+    return f"{claim} **{verdict}** ({ratio}, n = {found.n})."

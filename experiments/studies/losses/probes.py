@@ -54,7 +54,8 @@ def _mechanistic(fit: Any, data: TrainingData) -> Probe:
     elasticity = np.zeros((len(column), len(column)))  # of the row's production by the column's level
     elasticity[:, regulators] = edges.score[:, [place[gene] for gene in fit.rows.genes]].T
     jacobian = decay.numpy()[:, None] * (elasticity - np.eye(len(column)))
-    parameters = np.concatenate([np.asarray(fit.state[name], float).ravel() for name in sorted(fit.state)])
+    learned = sorted(name for name, _ in fit.field.named_parameters())
+    parameters = np.concatenate([np.asarray(fit.state[name], float).ravel() for name in learned])
     return Probe(field.ravel(), parameters, float(np.linalg.eigvals(jacobian).real.max()))
 
 

@@ -44,7 +44,6 @@ VARIANTS = {
     ),
 }  # fmt: skip
 RESTARTS = 2
-BASE_ONLY = frozenset({"node, large pools", "ode-mechanistic"})  # a question beside, and one whose fits take long
 STATIONARY, DRIFTING = "stationary", "drifting"
 BASE = {"hours": 72.0, "cells": 400}
 
@@ -68,10 +67,9 @@ class Setting:
         """Whether no knob is turned."""
         return (self.hours, self.cells) == (BASE["hours"], BASE["cells"])
 
-    def weights(self, fitter: str) -> tuple[float, ...]:
-        """Weights that are tried: all in the base, else off and on; of some fitters off and on in the base only."""
-        if fitter in BASE_ONLY:
-            return (0.0, ON) if self.is_base else ()
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """Weights that are tried: all in the base, else off and on."""
         return WEIGHTS if self.is_base else (0.0, ON)
 
     @property

@@ -77,7 +77,7 @@ def _run(task: WorldTask) -> dict[str, list[dict[str, Any]]]:
         nothing = _errors(examination, [question.measured.control for question in examination.questions])
         rows.append(_row(task, "no-change", math.nan, "error", nothing))
         fitter = task.fitter
-        for weight in task.setting.weights(fitter):
+        for weight in task.setting.weights:
             try:
                 with one_blas_thread():
                     fits = [_fit(fitter, weight, examination, seed) for seed in range(RESTARTS)]
