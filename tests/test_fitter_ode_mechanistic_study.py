@@ -42,8 +42,9 @@ def table(cost: float) -> pd.DataFrame:
 def test_the_conclusion_follows_from_the_numbers(tmp_path: Path) -> None:
     found = list(page.conclusion(table(0.3)))
     assert found[0] == (
-        "Area under the precision-recall curve: 0.901 ± 0.001 with the right function; most is lost by hill_sum in a "
-        "world of linear (-0.300 ± 0.000 on the same networks, told from none)."
+        "Area under the precision-recall curve: 0.901 ± 0.002 with the right function; most is lost by hill_sum in a "
+        "world of linear (-0.300 ± 0.000 on the same networks); 1 of 12 wrong functions cost something that is told "
+        "from none."
     )
     made_by = {"command": "simcell study mechanistic", "date": "2026-01-01", "cores": 1}
     text = page.write_page(tmp_path, table(0.3), made_by).read_text()

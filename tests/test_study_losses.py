@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from experiments.report.summary import interval
 from experiments.studies import load_study
-from experiments.studies.losses import page, world
+from experiments.studies.losses import page, verdicts, world
 from experiments.studies.losses.settings import BASE, DRIFTING, STATIONARY, WEIGHTS, Setting, settings
+from experiments.studies.tables import told
 from fitters.results import LossHistory
 from simcell.errors import SpecError
 from simcell.screen import build_screen
@@ -39,18 +41,39 @@ def rows(effect: float, *, fitter: str = "node", metric: str = "error", n: int =
     ("effect", "verdict"), [(0.5, "**holds**"), (2.0, "the contrary is seen"), (1.0, "**is undecided**")]
 )
 def test_verdicts_follow_the_interval(effect: float, verdict: str) -> None:
-    (sentence,) = page.conclusion(page.by_network(rows(effect)))
+    (sentence,) = verdicts.conclusion(verdicts.verdicts(verdicts.by_network(rows(effect))))
     assert verdict in sentence
-    assert "`node`, stationary controls: a lower test error" in sentence
+    assert "`node`, stationary controls, 72 h, 400 cells: a lower test error" in sentence
 
 
 def test_one_network_gives_no_verdict() -> None:
-    (sentence,) = page.conclusion(page.by_network(rows(0.5, n=1)))
+    (sentence,) = verdicts.conclusion(verdicts.verdicts(verdicts.by_network(rows(0.5, n=1))))
     assert "tells nothing" in sentence
 
 
+def test_a_difference_among_many_has_to_be_larger_than_one_alone() -> None:
+    one = interval(pd.Series([0.1, 0.5, 0.3, 0.9, 0.2, 0.1]))
+    assert one.low > 0.0  # its own interval leaves 0 out
+    none = interval(pd.Series([0.3, -0.3, 0.2, -0.2]))
+    assert told([one]) == [True]
+    assert told([one, *[none] * 9]) == [False] * 10
+    assert told([interval(pd.Series([5.0]))]) == [False]
+    assert told([]) == []
+
+
+def test_the_page_has_every_setting_and_marks_what_is_told(tmp_path: Path) -> None:
+    table = pd.concat([rows(0.5), rows(1.0, metric="spread of field")], ignore_index=True)
+    curve = {"setting": Setting(STATIONARY, *BASE_SETTING).name, "seed": 0, "fitter": "node", "weight": 1.0}
+    curves = [curve | {"terms": ["response"], "training": [[2.0], [1.0]], "held_out": []}]
+    made_by = {"command": "simcell study losses", "date": "2026-01-01", "cores": 1}
+    text = page.write_page(tmp_path, table, curves, made_by).read_text()
+    assert "among all 2 ratios" in text
+    assert "| stationary | 72 | 400 | node | **0.5" in text
+    assert (tmp_path / "losses.png").exists() and (tmp_path / "curves.png").exists()
+
+
 def test_errors_are_relative_to_no_change_of_the_same_network() -> None:
-    relative = page.relative_error(page.by_network(rows(0.5)))
+    relative = verdicts.relative_error(verdicts.by_network(rows(0.5)))
     off = relative.xs(0.0, level="weight")
     np.testing.assert_allclose(off, 0.5, rtol=0.1)  # 0.5 in every network, though their sizes differ by far
     assert "no-change" not in relative.index.get_level_values("fitter")

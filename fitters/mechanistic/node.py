@@ -221,7 +221,8 @@ class NodeFit(StateFit):
     def spectral_abscissa(self, *, medium: str | None = None) -> float:
         """Return the largest real part of the eigenvalues of the field's Jacobian at the control, per hour.
 
-        Below 0, unperturbed cells return to their state after a small push. It takes D^3 operations.
+        Below 0, unperturbed cells return to their state after a small push, if the field is 0 there: it need not be
+        where controls drift, or where their steady state was not asked for. It takes D^3 operations.
         """
         import torch
         from torch.func import jacrev

@@ -23,20 +23,23 @@ class Probe:
 
     Args:
         field: its values at the states that were measured, one vector.
-        parameters: all parameters, one vector.
+        at_control: its root mean square at the control state, in units of `field`.
         abscissa: largest real part of the eigenvalues of its Jacobian at the control state, per hour.
+        parameters: all parameters, one vector; None where others mean the same, as when units change places.
     """
 
     field: FloatArray
-    parameters: FloatArray
+    at_control: float
     abscissa: float
+    parameters: FloatArray | None
 
 
 def _node(fit: Any, data: TrainingData) -> Probe:
     """Return the probe of a `NodeFit`: states of all training conditions, in the field without a perturbation."""
     measured = fit.measured
     states = measured.basis.encode(data.pseudobulk.profile[:, measured.column] - measured.reference)
-    return Probe(fit.field(states).ravel(), fit.parameters_vector(), fit.spectral_abscissa())
+    at_control = fit.field(np.zeros((1, measured.basis.dimensions)))
+    return Probe(fit.field(states).ravel(), _size(at_control), fit.spectral_abscissa(), None)
 
 
 def _mechanistic(fit: Any, data: TrainingData) -> Probe:
@@ -56,7 +59,12 @@ def _mechanistic(fit: Any, data: TrainingData) -> Probe:
     jacobian = decay.numpy()[:, None] * (elasticity - np.eye(len(column)))
     learned = sorted(name for name, _ in fit.field.named_parameters())
     parameters = np.concatenate([np.asarray(fit.state[name], float).ravel() for name in learned])
-    return Probe(field.ravel(), parameters, float(np.linalg.eigvals(jacobian).real.max()))
+    at_control = field[fit.rows.origin]
+    return Probe(field.ravel(), _size(at_control), float(np.linalg.eigvals(jacobian).real.max()), parameters)
+
+
+def _size(values: FloatArray) -> float:
+    return float(np.sqrt((values**2).mean()))
 
 
 PROBES: dict[str, Callable[[Any, TrainingData], Probe]] = {"node": _node, "ode-mechanistic": _mechanistic}

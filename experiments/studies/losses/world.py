@@ -108,13 +108,15 @@ def _measured(fits: list[CheckedFit], examination: Examination) -> dict[str, flo
     """Return error, spreads over restarts and spectral abscissa of the fits of one fitter at one weight."""
     errors = [_errors(examination, _predicted(fit, examination)) for fit in fits]
     probes = [PROBES[fit.fitter](fit.fit, examination.training) for fit in fits]
-    return {
+    parameters = [probe.parameters for probe in probes if probe.parameters is not None]
+    found = {
         "error": float(np.mean(errors)),
         "spread of errors": float(np.std(errors, ddof=1) / np.mean(errors)),
         "spread of field": _spread(np.array([probe.field for probe in probes])),
-        "spread of parameters": _spread(np.array([probe.parameters for probe in probes])),
         "spectral abscissa": float(np.mean([probe.abscissa for probe in probes])),
+        "field at control": float(np.mean([probe.at_control / np.sqrt((probe.field**2).mean()) for probe in probes])),
     }
+    return found | ({"spread of parameters": _spread(np.array(parameters))} if parameters else {})
 
 
 def _spread(values: FloatArray) -> float:

@@ -26,7 +26,7 @@ from experiments.studies.mechanistic.world import (
     SIGNS,
     STEADY_GENES,
 )
-from experiments.studies.tables import shown
+from experiments.studies.tables import shown, told
 
 TITLES = {
     AUPRC: "Area under the precision-recall curve",
@@ -63,7 +63,8 @@ def _lines(table: pd.DataFrame, made_by: dict[str, Any]) -> Iterator[str]:
         f"of {GENES} genes, {EDGES_PER_GENE:g} regulators per gene on average, beside {STEADY_GENES} genes that "
         "nothing regulates. Every regulator and every pair of them is knocked down; `ode-mechanistic` sees the "
         f"noise-free levels at rest of all but every {HELD_OUT}rd pair, which it predicts. Rows are the function of "
-        "the world, columns the one that is fitted. Cells are means with 95% intervals (Student's t over networks)."
+        "the world, columns the one that is fitted. Cells are means with 95% intervals (Student's t over networks). A "
+        "cost is told from none at a false discovery rate of 5% among all wrong functions."
     )
     yield from ("", "## Conclusion", "")
     yield from (f"- {sentence}" for sentence in conclusion(table))
@@ -84,25 +85,29 @@ def _lines(table: pd.DataFrame, made_by: dict[str, Any]) -> Iterator[str]:
 
 
 def conclusion(table: pd.DataFrame) -> Iterator[str]:
-    """Yield what the right function reaches, and what the wrong ones cost on the same networks."""
+    """Yield what the right function reaches, and what the wrong ones cost on the same networks.
+
+    Whether a cost is told from none is judged among all wrong functions of all worlds together.
+    """
     for metric, better in ((AUPRC, 1.0), (SIGNS, 1.0), (ERROR, -1.0)):
         wide = table[table["metric"] == metric].assign(score=lambda rows: rows["score"].astype(float))
         wide = wide.pivot_table(index=["truth", "seed"], columns="fitted", values="score", sort=False)
         right = pd.Series({key: wide.at[key, key[0]] for key in wide.index})
-        worst = ""
-        least = np.inf
-        for truth in REGULATIONS:
-            for fitted in REGULATIONS:
-                if fitted == truth or truth not in wide.index.get_level_values(0) or fitted not in wide:
-                    continue
-                cost = interval(better * (wide.loc[truth, fitted] - right.loc[truth]))
-                if cost.n and cost.mean < least:
-                    least = cost.mean
-                    lost = shown(cost, digits=3)
-                    sure = "told from none" if cost.high < 0 else "not told from none"
-                    worst = f"{fitted} in a world of {truth} ({lost} on the same networks, {sure})"
-        reached = f"{TITLES[metric].split(' (')[0]}: {shown(interval(right), digits=3)} with the right function"
-        yield f"{reached}; most is lost by {worst}."
+        right.index = pd.MultiIndex.from_tuples(right.index, names=["truth", "seed"])
+        wrong = {
+            (truth, fitted): interval(better * (wide.loc[truth, fitted] - right.loc[truth]))
+            for truth in REGULATIONS
+            for fitted in REGULATIONS
+            if fitted != truth and truth in wide.index.get_level_values("truth") and fitted in wide
+        }
+        wrong = {key: cost for key, cost in wrong.items() if cost.n}
+        costs = dict(zip(wrong, told(list(wrong.values())), strict=True))
+        truth, fitted = min(wrong, key=lambda key: wrong[key].mean)
+        by_network = right.groupby("seed").mean()  # worlds of one seed have one network
+        reached = f"{TITLES[metric].split(' (')[0]}: {shown(interval(by_network), digits=3)} with the right function"
+        most = f"{fitted} in a world of {truth} ({shown(wrong[truth, fitted], digits=3)} on the same networks)"
+        told_from_none = f"{sum(costs.values())} of {len(costs)} wrong functions cost something that is told from none"
+        yield f"{reached}; most is lost by {most}; {told_from_none}."
 
 
 def picture(table: pd.DataFrame) -> bytes:
