@@ -96,6 +96,21 @@ def test_lbfgs_solves_a_quadratic_at_once_also_with_dropout() -> None:
     assert len(values) > 3 and values[-1] == min(values) < values[0]
 
 
+def test_lbfgs_ends_when_it_gains_less_than_the_model_asks_for() -> None:
+    class Asking(Linear):
+        least_gain = 1e-3
+
+    with seeded(0, 0):
+        model = Asking()
+    history, _ = trained(model, optimiser="lbfgs", learning_rate=1.0, epochs=30, rows=labels(n_held=0))
+    loss = history.training[:, 0]
+    assert 3 <= history.n_epochs < 10 and loss[-2] - loss[-1] < 1e-3 < loss[0] - loss[1]
+    # losses of mini-batches do not compare from epoch to epoch: Adam goes on
+    with seeded(0, 0):
+        model = Asking()
+    assert trained(model, epochs=30, learning_rate=1e-6, rows=labels(n_held=0))[0].n_epochs == 30
+
+
 def test_groups_of_parameters_are_the_models() -> None:
     class Half(Linear):
         def parameter_groups(self) -> list[dict[str, Any]]:

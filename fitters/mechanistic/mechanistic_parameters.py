@@ -38,6 +38,7 @@ WIDEST = 6.0  # bound of a logit: a line search may try anything
 RESIDUAL = 0.3  # of the weights of the residual network's output
 MULTIPLIER = 3.0  # of the log of a knock-down: next to nothing is said
 STRONGEST = 12.0  # bound of the log of a knock-down
+LEAST_GAIN = 0.02  # squared standard errors for each gene, far less than what noise makes of one parameter
 HUBER = 0.3  # standard errors within which a weight counts as 0
 FASTEST = 2.4  # decay times step, within which a Runge-Kutta step of order 4 is stable (it is up to 2.78)
 
@@ -259,6 +260,11 @@ class MechanisticParameters(nn.Module):
             hill=network.hill,
             activity=network.activity,
         )
+
+    @property
+    def least_gain(self) -> float:
+        """Gain of the loss in an epoch below which a training has settled, see `LEAST_GAIN`."""
+        return LEAST_GAIN * self.unit.shape[0] / self.n_values
 
     # penalties
 

@@ -114,10 +114,6 @@ class StateFit(ProfileFit):
             )
             return model.at(word, p).numpy().astype(np.float64)
 
-    def parameters_vector(self) -> FloatArray:
-        """Return all parameters of the model in one vector: fits of one shape compare."""
-        return np.concatenate([np.asarray(self.arrays[name], np.float64).ravel() for name in sorted(self.arrays)])
-
     @cached_property
     def missed(self) -> FloatArray:
         """(K, G) what the model misses of the log profiles of controls, by context."""

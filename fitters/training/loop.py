@@ -53,6 +53,7 @@ class Objective(Protocol):
     - `parameter_groups()`, as torch's optimisers take them
     - `weight_now(term, moment)`, what the weight of a term is multiplied by at a moment of the training (a warm-up);
       what is recorded, and what is held out, stays as it is
+    - `least_gain`, how much less the loss has to become in an epoch of L-BFGS for the training to go on
     - `make_optimiser(learning_rate)`, a torch.optim.Optimizer in place of those of the options
     """
 
@@ -137,7 +138,7 @@ class _Training:
             self._resume(self.checkpoint)
         start = time.perf_counter() - self.state.seconds
         with self._bar() as bar:
-            while self.state.epoch < self.n_epochs and not self._patience_is_out():
+            while self.state.epoch < self.n_epochs and not (self._patience_is_out() or self._has_settled()):
                 self._one_epoch()
                 self.state.seconds = time.perf_counter() - start
                 bar.set_postfix_str(f"loss {np.dot(self.state.training[-1], list(self.weights.values())):.4g}")
@@ -278,6 +279,14 @@ class _Training:
     def _patience_is_out(self) -> bool:
         best = self.state.best[1]
         return bool(best) and self.state.epoch - best >= self.options.patience
+
+    def _has_settled(self) -> bool:
+        """Return whether L-BFGS, whose losses compare from epoch to epoch, gains too little to go on."""
+        least = getattr(self.module, "least_gain", None)
+        if least is None or not self.steps.whole or len(self.state.training) < 3:
+            return False
+        before, now = np.array(self.state.training[-2:]) @ list(self.weights.values())
+        return bool(before - now < least)
 
     def _resume(self, checkpoint: Checkpoint) -> None:
         found = checkpoint.read()

@@ -17,10 +17,12 @@ from experiments.report.style import CYCLE, drawing, guide_lines, new_figure, to
 from experiments.report.summary import Interval, interval
 from experiments.studies.mechanistic.world import (
     AUPRC,
+    COVERAGE,
     EDGES_PER_GENE,
     ERROR,
     GENES,
     HELD_OUT,
+    KINETICS,
     REGULATIONS,
     SCORES,
     SIGNS,
@@ -31,8 +33,12 @@ from experiments.studies.tables import shown, told
 TITLES = {
     AUPRC: "Area under the precision-recall curve",
     SIGNS: "Share of true edges with the right sign (an edge without a score counts one half)",
+    KINETICS: "Identified kinetics: median of |ln(estimate / truth)|",
+    COVERAGE: "Share of 95% intervals of identified kinetics that hold the truth",
     ERROR: "Squared error of pairs that were not fitted, over that of no change (0 is perfect)",
 }
+DRAWN = {AUPRC: "precision-recall area", SIGNS: "right signs", ERROR: "prediction error"}
+BETTER = {AUPRC: 1.0, SIGNS: 1.0, KINETICS: -1.0, ERROR: -1.0}  # whether more is better
 
 
 def write_page(folder: Path, table: pd.DataFrame, made_by: dict[str, Any]) -> Path:
@@ -89,7 +95,7 @@ def conclusion(table: pd.DataFrame) -> Iterator[str]:
 
     Whether a cost is told from none is judged among all wrong functions of all worlds together.
     """
-    for metric, better in ((AUPRC, 1.0), (SIGNS, 1.0), (ERROR, -1.0)):
+    for metric, better in BETTER.items():
         wide = table[table["metric"] == metric].assign(score=lambda rows: rows["score"].astype(float))
         wide = wide.pivot_table(index=["truth", "seed"], columns="fitted", values="score", sort=False)
         right = pd.Series({key: wide.at[key, key[0]] for key in wide.index})
@@ -102,6 +108,8 @@ def conclusion(table: pd.DataFrame) -> Iterator[str]:
         }
         wrong = {key: cost for key, cost in wrong.items() if cost.n}
         costs = dict(zip(wrong, told(list(wrong.values())), strict=True))
+        if not wrong:
+            continue
         truth, fitted = min(wrong, key=lambda key: wrong[key].mean)
         by_network = right.groupby("seed").mean()  # worlds of one seed have one network
         reached = f"{TITLES[metric].split(' (')[0]}: {shown(interval(by_network), digits=3)} with the right function"
@@ -114,8 +122,8 @@ def picture(table: pd.DataFrame) -> bytes:
     """Return the PNG: one panel per score, a group for each world, a mark for each fitted function."""
     with drawing():
         figure = new_figure(11.0, 3.6)
-        panels = figure.subplots(1, len(SCORES))
-        for axes, metric in zip(panels, SCORES, strict=True):
+        panels = figure.subplots(1, len(DRAWN))
+        for axes, (metric, title) in zip(panels, DRAWN.items(), strict=True):
             found = summarise(table, metric)
             for number, fitted in enumerate(REGULATIONS):
                 cells = [found[truth, fitted] for truth in REGULATIONS]
@@ -129,7 +137,7 @@ def picture(table: pd.DataFrame) -> bytes:
                     label=f"fitted: {fitted}",
                 )
             axes.set_xticks(range(4), REGULATIONS, rotation=18, ha="right", rotation_mode="anchor")
-            axes.set_title({AUPRC: "precision-recall area", SIGNS: "right signs", ERROR: "prediction error"}[metric])
+            axes.set_title(title)
             guide_lines(axes, axis="y")
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=4)

@@ -16,7 +16,7 @@ import numpy as np
 from experiments.blas import one_blas_thread
 from experiments.metrics import METRICS
 from experiments.metrics.base import NoScoreError
-from experiments.metrics.estimates import NetworkComparison
+from experiments.metrics.estimates import KineticsComparison, NetworkComparison
 from experiments.metrics.ranking import Ranking
 from experiments.outputs import read_json, slug, write_json
 from experiments.studies.recovery.settings import NOISE_FREE, Setting
@@ -34,9 +34,10 @@ from simcell.spec import ScreenSpec
 REGULATIONS = ("thermodynamic", "hill_sum", "logistic", "linear")
 GENES, REGULATORS, EDGES_PER_GENE, STEADY_GENES = 14, 0.4, 2.0, 20
 AUPRC, SIGNS, ERROR = "auprc", "sign-accuracy", "prediction-error"
-SCORES = (AUPRC, SIGNS, ERROR)
+KINETICS, COVERAGE = "kinetics-error", "kinetics-coverage"
+SCORES = (AUPRC, SIGNS, KINETICS, COVERAGE, ERROR)
 HELD_OUT = 3  # every third combination is predicted, not fitted
-OPTIONS = {"epochs": 8, "first_epochs": 4}
+OPTIONS: dict[str, Any] = {}  # of the fitter: its defaults
 
 
 @dataclass(frozen=True)
@@ -107,16 +108,19 @@ def _rows(task: CrossTask) -> list[dict[str, Any]]:
                     load_fitter("ode-mechanistic", regulation=fitted, **OPTIONS), training, seed=task.seed
                 )
                 scores = fit.network()
+                rates = fit.kinetics()
                 predicted = fit.predict(Query.of_labels(asked)).profile
         except SimcellError as error:
             rows += [_row(task, fitted, metric, None, problem=str(error)) for metric in SCORES]
             continue
         seconds = time.perf_counter() - start
-        assert scores is not None  # it claims a network
+        assert scores is not None and rates is not None  # it claims both
         comparison = NetworkComparison.of(scores, world, perturbed=training.perturbed_genes)
         found = {
             AUPRC: _area(comparison),
-            SIGNS: _signs(comparison),
+            SIGNS: _score(SIGNS, comparison),
+            KINETICS: _score(KINETICS, KineticsComparison(rates, world)),
+            COVERAGE: _score(COVERAGE, KineticsComparison(rates, world)),
             ERROR: _prediction_error(data, asked, predicted),
         }
         rows += [_row(task, fitted, metric, value, seconds=seconds) for metric, value in found.items()]
@@ -131,9 +135,9 @@ def _area(comparison: NetworkComparison) -> float | None:
         return None
 
 
-def _signs(comparison: NetworkComparison) -> float | None:
+def _score(metric: str, comparison: NetworkComparison | KineticsComparison) -> float | None:
     try:
-        return float(METRICS[SIGNS].function(comparison))
+        return float(METRICS[metric].function(comparison))
     except NoScoreError:
         return None
 
