@@ -78,6 +78,11 @@ examples:
 DIR then holds a page (recovery.md, losses.md), its pictures and a table (.csv). A study that was stopped goes on where
 it was."""
 
+_FITTERS_EXAMPLES = """\
+examples:
+  simcell fitters                    all of them, by family
+  simcell fitters node vae           equations, options with their defaults, and source of these"""
+
 _CHECK_FITTER_EXAMPLES = """\
 examples:
   simcell check-fitter my_fitter.py:MyFitter            a class in a file of your own
@@ -296,7 +301,12 @@ def _parser() -> argparse.ArgumentParser:
         "kind", nargs="?", choices=("screen", "benchmark"), default="screen", help="which file (default: screen)"
     )
 
-    _command(commands, "fitters", "list the fitters that are installed", module="judging")
+    listing = _command(
+        commands, "fitters", "list the fitters that are installed, or explain some", _FITTERS_EXAMPLES, module="judging"
+    )
+    listing.add_argument(
+        "names", nargs="*", metavar="FITTER", help="fitters to explain: equations, options with defaults, source"
+    )
     return parser
 
 

@@ -5,10 +5,12 @@ Every way in which that can fail is a `FitterLoadError` or `FitterOptionError` o
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib
 import importlib.util
 import inspect
+import json
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -56,6 +58,22 @@ def options_of(factory: Callable[..., Any]) -> tuple[str, ...] | None:
         return None
     named = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return tuple(parameter.name for parameter in parameters if parameter.kind in named)
+
+
+def defaults_of(factory: Callable[..., Any]) -> dict[str, str]:
+    """Return the options of a fitter that have a default, with that as JSON has it: null, true, a number, a text."""
+    made: dict[str, Any] = {field.name: field.default_factory for field in _fields(factory)}
+    parameters = inspect.signature(factory).parameters if options_of(factory) else {}
+    found = {}
+    for name in options_of(factory) or ():
+        default = made[name]() if callable(made.get(name)) else parameters[name].default
+        if default is not inspect.Parameter.empty:
+            found[name] = json.dumps(default, default=str)
+    return found
+
+
+def _fields(factory: Callable[..., Any]) -> tuple[dataclasses.Field[Any], ...]:
+    return dataclasses.fields(factory) if dataclasses.is_dataclass(factory) and isinstance(factory, type) else ()
 
 
 def build(factory: Callable[..., Any], *, reference: str, options: Mapping[str, Any]) -> Fitter:

@@ -6,15 +6,17 @@ A package takes part by an entry point of the group "simcell.fitters": ``my-fitt
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from typing import Any
 
 from fitters.contract import Assumption, Claim, Fitter
 from fitters.errors import FitterError, FitterLoadError
-from fitters.loading import build, find_factory, is_reference, options_of
+from fitters.loading import build, defaults_of, find_factory, is_reference, options_of
 from simcell.errors import nearest
 
 ENTRY_POINT_GROUP = "simcell.fitters"
@@ -77,6 +79,8 @@ class FitterEntry:
         source: citation.
         summary: first line of its docstring.
         options: its keyword arguments; None where it takes any.
+        documentation: its docstring: equations, options, differences from its source; terms of its loss.
+        defaults: options that have one -> their default, as JSON has it.
         lacks: how to install the optional package that it needs and that is not installed; empty if it has all.
         problem: why it cannot be used, in one line; empty if it can.
     """
@@ -90,6 +94,8 @@ class FitterEntry:
     source: str = ""
     summary: str = ""
     options: tuple[str, ...] | None = ()
+    documentation: str = ""
+    defaults: Mapping[str, str] = field(default_factory=dict)
     lacks: str = ""
     problem: str = ""
 
@@ -157,6 +163,8 @@ def _entry(name: str, origin: str, reference: str) -> FitterEntry:
             source=_said(factory, "source", ""),
             summary=_summary(factory),
             options=options_of(factory),
+            documentation=_documentation(factory),
+            defaults=defaults_of(factory),
             lacks=_lacks(getattr(factory, "packages", ())),
         )
     except (FitterError, TypeError, ValueError) as error:
@@ -176,6 +184,16 @@ def _lacks(packages: tuple[str, ...]) -> str:
 def _said(factory: Callable[..., Any], attribute: str, default: str) -> str:
     value = getattr(factory, attribute, default)
     return value if isinstance(value, str) else default
+
+
+def _documentation(factory: Callable[..., Any]) -> str:
+    """Return the docstring, those of the classes that bring further options, and the terms of its loss."""
+    bases = [base for base in getattr(factory, "__mro__", ())[1:] if dataclasses.is_dataclass(base)]
+    found = [inspect.getdoc(factory) or "", *(inspect.getdoc(base) or "" for base in bases)]
+    terms = getattr(factory, "terms", None)
+    if isinstance(terms, Mapping):
+        found.append("Terms of its loss: " + ", ".join(f"{term} {weight:g}" for term, weight in terms.items()))
+    return "\n\n".join(text for text in found if text)
 
 
 def _summary(factory: Callable[..., Any]) -> str:

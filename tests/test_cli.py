@@ -76,6 +76,17 @@ def test_fitters_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert "claims: network\n" in blocks["baseline"] and "source: Stuart, " in blocks["baseline"]
 
 
+def test_a_fitter_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("fitters", "node", "command") == 0
+    text = capsys.readouterr().out
+    assert text.startswith("node (semi-mechanistic)") and "\n\ncommand (user)" in text
+    assert "steady_state_controls" in text and "    cells_per_pool: 32\n" in text and "    losses: {}\n" in text
+    assert "Assumes: " in text and "patience: epochs without a lower error" in text
+    assert "Terms of its loss: response 1, " in text
+    assert run("fitters", "nod") == 2
+    assert "no such fitter (did you mean 'node'?)" in capsys.readouterr().err
+
+
 def test_a_fitter_without_its_package_says_what_to_install(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

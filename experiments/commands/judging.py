@@ -8,6 +8,10 @@ from __future__ import annotations
 import json
 import sys
 from argparse import Namespace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fitters.registry import FitterEntry
 
 
 def benchmark(arguments: Namespace) -> int:
@@ -28,10 +32,13 @@ def benchmark(arguments: Namespace) -> int:
 
 
 def fitters(arguments: Namespace) -> int:
-    """List the fitters that are installed, built in or from other packages, by family."""
+    """List the fitters that are installed, built in or from other packages, by family; or explain some of them."""
     from fitters.contract import FAMILIES
-    from fitters.registry import available
+    from fitters.registry import available, describe
 
+    if arguments.names:
+        print("\n\n".join(_explained(describe(name)) for name in arguments.names))
+        return 0
     entries = available()
     indent = " " * (max(map(len, entries), default=0) + 4)
     for family in dict.fromkeys([*FAMILIES, *(entry.family for entry in entries.values())]):
@@ -55,6 +62,20 @@ def fitters(arguments: Namespace) -> int:
             print()
     print("A class of your own takes part as path/to/file.py:MyFitter, or by the entry point group simcell.fitters.")
     return 0
+
+
+def _explained(entry: FitterEntry) -> str:
+    """Return all that a fitter says of itself, and its options with their defaults."""
+    lines = [f"{entry.name} ({entry.family})", "", entry.documentation, "", "Options and their defaults:"]
+    options = entry.options if entry.options is not None else tuple(entry.defaults)
+    lines += [f"    {option}: {entry.defaults.get(option, 'none: it has to be given')}" for option in options]
+    if entry.options is None:
+        lines.append("    any others")
+    elif not options:
+        lines.append("    none")
+    lines += ["", f"Claims: {', '.join(sorted(entry.claims)) or 'nothing'}"]
+    lines += [f"Assumes: {', '.join(sorted(entry.assumptions)) or 'nothing'}"]
+    return "\n".join(lines + ([f"Cannot be fitted: {entry.lacks}"] if entry.lacks else []))
 
 
 def schema(arguments: Namespace) -> int:
