@@ -32,7 +32,8 @@ def negative_binomial(counts: Tensor, mean: Tensor, dispersion: Tensor, dropout:
     """Return minus the mean log likelihood of counts: NB of a mean and inverse dispersion theta, or ZINB.
 
     ``Var k = mean + mean^2 / theta``. With `dropout`, the logit of the chance of a zero that is none of the NB's.
-    Source: Lopez et al. (scVI), Nature Methods 15 (2018), supplementary note 1.
+    Source: Lopez et al. (scVI), Nature Methods 15 (2018), supplementary note 1. Tensors of 32 bits have a form of their
+    own (`fitters.negative_binomial`), whose slope by theta holds up to the Poisson limit; the plain one does not.
 
     Args:
         counts: (n, G). mean: (n, G), > 0. dispersion: (G,) or (n, G) theta, > 0. dropout: (n, G) or (G,) logits.
@@ -40,18 +41,21 @@ def negative_binomial(counts: Tensor, mean: Tensor, dispersion: Tensor, dropout:
     import torch
     from torch.nn.functional import softplus
 
-    log_both = torch.log(dispersion + mean)
-    at_zero = dispersion * (torch.log(dispersion) - log_both)
-    log_likelihood = (
-        at_zero
-        + counts * (torch.log(mean) - log_both)
-        + torch.lgamma(counts + dispersion)
-        - torch.lgamma(dispersion)
-        - torch.lgamma(counts + 1.0)
-    )
+    if mean.dtype == torch.float64:
+        log_likelihood = (
+            torch.lgamma(counts + dispersion)
+            - torch.lgamma(dispersion)
+            - torch.lgamma(counts + 1.0)
+            - (counts + dispersion) * torch.log1p(mean / dispersion)
+            + counts * torch.log(mean / dispersion)
+        )
+    else:
+        from fitters.negative_binomial import NegativeBinomial
+
+        log_likelihood = NegativeBinomial.apply(counts, mean, dispersion)
     if dropout is not None:
-        # log(pi + (1 - pi) NB(0)) = softplus(at_zero - dropout) - softplus(-dropout), with pi = sigmoid(dropout)
-        zero = softplus(at_zero - dropout) - softplus(-dropout)
+        # log(pi + (1 - pi) NB(0)) = softplus(log NB(0) - dropout) - softplus(-dropout), with pi = sigmoid(dropout)
+        zero = softplus(log_likelihood - dropout) - softplus(-dropout)
         log_likelihood = torch.where(counts == 0, zero, log_likelihood - softplus(dropout))
     return -log_likelihood.mean()
 

@@ -100,6 +100,29 @@ def test_a_control_is_the_control_and_genes_that_are_not_measured_do_not_change(
     assert (found >= 0).all() and not np.allclose(found[1], silent.control)
 
 
+def largest_change_of_no_perturbation(*, fused: bool = False) -> float:
+    """Return the largest predicted change where nothing is perturbed, by a network of which no parameter is 0.
+
+    Planted where `fused`: a perturbation of next to nothing has for q what the fusion makes of an empty sum.
+    """
+    torch = pytest.importorskip("torch")
+    from fitters.graph.graph_module import GraphNet
+
+    torch.manual_seed(0)
+    net = GraphNet(np.eye(4), np.eye(5), width=6, gene_layers=1, prior_layers=1, own_change=-0.7, mark_targets=True)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.normal_()
+        found = net(torch.cat([torch.eye(5), torch.full((1, 5), 1e-30 if fused else 0.0)]))
+    assert float(found[:5].abs().max()) > 0.5
+    return float(found[5].abs().max())
+
+
+def test_no_perturbation_predicts_no_change() -> None:
+    assert largest_change_of_no_perturbation() < 1e-4
+    assert largest_change_of_no_perturbation(fused=True) > 0.1
+
+
 def test_the_change_of_targets_carries_over_to_unseen_ones_unless_told_not_to() -> None:
     data = screen(2, effect=0.0)
     own = np.mean([data.pseudobulk.row(f"G{g}")[g] - data.control[g] for g in range(5)])

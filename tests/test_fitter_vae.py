@@ -174,6 +174,52 @@ def test_sampled_controls_have_mean_variance_zeros_and_depth_of_the_data(
     assert variance > 0.3 and depth > 0.5
 
 
+ZEROS, THETA = 0.3, 2.0
+
+
+@cache
+def zero_inflated() -> TrainingData:
+    """Return cells of 20 genes with theta 2, without anything that z could explain, of which 30% of counts are lost."""
+    rng = np.random.default_rng(0)
+    fraction = rng.lognormal(0.0, 0.7, 20)
+    depth = 250.0 * rng.lognormal(0.0, 0.3, 3000)[:, None]
+    counts = rng.poisson(depth * fraction / fraction.sum() * rng.gamma(THETA, 1.0 / THETA, (3000, 20)))
+    counts[rng.random(counts.shape) < ZEROS] = 0
+    genes = [f"G{gene:02d}" for gene in range(20)]
+    return TrainingData.from_arrays(counts, genes=genes, perturbation=["control"] * 2700 + ["G00"] * 300)
+
+
+def test_chances_of_zeros_and_dispersions_are_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fitters.vae.vae_module import CountVae
+
+    def zeros_and_theta() -> tuple[float, float, VaeFit]:
+        small = {"latent": 1, "hidden": 8, "components": 1, "batch_size": 256, "epochs": 20}
+        fitted = fit(zero_inflated(), likelihood="zinb", **small)
+        chance = 1.0 - fitted.decoder.kept(fitted.controls.z)
+        return float(np.median(chance)), float(np.median(fitted.decoder.theta)), fitted
+
+    chance, theta, fitted = zeros_and_theta()
+    assert abs(chance - ZEROS) < 0.025 and abs(theta - THETA) < 0.25
+    found = fitted.predict(Query(((),), cells=4000, seed=1)).cells
+    counts = zero_inflated().counts[:2700].toarray()
+    mean, variance, zeros, _ = gaps(counts, found[0])  # type: ignore[index]
+    assert mean < 0.05 and variance < 0.15 and zeros < 0.015
+    # planted: the mean is s rho, as if the UMIs s had been counted before the zeros
+    monkeypatch.setattr(CountVae, "log_mean", lambda self, log_fraction, dropout: log_fraction)
+    chance, theta, _ = zeros_and_theta()
+    assert chance < ZEROS - 0.035 and theta < THETA - 0.4
+
+
+def test_sampled_cells_have_their_umis_on_average_and_not_each() -> None:
+    """As the docstring says: the noise of the likelihood comes on top of the spread of the controls' UMIs."""
+    fitted = plain()[1]
+    one_depth = replace(fitted, controls=replace(fitted.controls, depth=np.full_like(fitted.controls.depth, 600.0)))
+    found = one_depth.predict(Query(((),), cells=4000, seed=1)).cells
+    total = found[0].sum(axis=1)  # type: ignore[index]
+    assert abs(total.mean() - 600.0) < 4.0 * total.std() / np.sqrt(4000)
+    assert 600.0 < total.var() < 60.0**2  # more than Poisson
+
+
 def test_sampled_perturbed_cells_have_the_predicted_mean_and_depend_on_the_seed_alone() -> None:
     made, fitted = plain()
     answer = fitted.predict(Query.of_labels(["G01", "G00+G04"], cells=3000, seed=5))

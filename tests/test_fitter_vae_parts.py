@@ -135,19 +135,24 @@ def test_the_arrays_decode_as_the_module_does(options: dict[str, Any]) -> None:
     with torch.no_grad():
         tensors = (torch.as_tensor(state).float(), torch.as_tensor(batch), torch.as_tensor(context))
         expected = module.log_fraction(*tensors, torch.as_tensor(own).float()).exp().numpy()
-        kept = 1.0 - torch.sigmoid(module.dropout(tensors[0])).numpy() if "likelihood" in options else 1.0
+        dropout = module.logits_of_zeros(tensors[0])
+        kept = 1.0 if dropout is None else 1.0 - torch.sigmoid(dropout).numpy()
+        means = module.log_mean(module.log_fraction(*tensors, torch.as_tensor(own).float()), dropout).exp().numpy()
     arrays = decoder_arrays(module)
+    np.testing.assert_allclose(arrays.means(expected.astype(float), state), means, rtol=2e-5)
+    np.testing.assert_allclose((means * kept).sum(axis=1), 1.0, rtol=1e-5)  # all UMIs of a cell
     np.testing.assert_allclose(arrays.fractions(state, batch, context, own), expected, rtol=2e-5)
     np.testing.assert_allclose(arrays.kept(state), np.broadcast_to(kept, expected.shape), rtol=2e-5)
 
 
-def test_gradients_agree_with_finite_differences() -> None:
+@pytest.mark.parametrize("likelihood", ["nb", "zinb"])
+def test_gradients_agree_with_finite_differences(likelihood: str) -> None:
     """Errors of responses are not meant to move the encoder, and so their slope is taken with the encoder at rest."""
     from fitters.training.loop import Moment
 
     responses = {"response": 1.0, "contrast_matched": 1.0, "contrast_pooled": 1.0}
     data = world(batch_sd=0.5, late_gain=2.0, cells=4).data
-    module = module_of(data, sparse_shift=True, losses=responses, warm_up=0).double()
+    module = module_of(data, likelihood=likelihood, sparse_shift=True, losses=responses, warm_up=0).double()
     rows = torch.arange(0, data.n_cells, 3)
     generator = np.random.default_rng(0)
     parameters = {name: value for name, value in module.named_parameters() if value.requires_grad}
@@ -220,6 +225,51 @@ def test_shifts_of_combinations_are_sums_and_masks_switch_dimensions_off() -> No
     expected = shifts[conditions[first]] + shifts[conditions[second]]
     np.testing.assert_allclose(shifts[conditions[double]], expected, rtol=1e-5)
     assert float(shifts[conditions["G00"]].abs().max()) < 1e-12 < float(shifts[conditions["G01"]].abs().min())
+
+
+def test_masks_of_predictions_are_the_mean_of_those_of_training() -> None:
+    from fitters.vae.latent_shift import LatentShift
+
+    torch.manual_seed(4)
+    shift = LatentShift(torch.randn(9, 2), latent=2, sparse=True, scale=1.0, mask_prior=(1.0, 4.0))
+    with torch.no_grad():
+        shift.mask_logit.copy_(torch.linspace(-5.0, 5.0, 9)[:, None].expand(9, 2))
+        whole = shift.embedding @ shift.map + shift.free
+        drawn = torch.stack([shift.train().effects() / whole for _ in range(20_000)])
+        error = drawn.std(dim=0) / 20_000**0.5
+
+        def gap(masks: Any) -> float:
+            return float(((masks - drawn.mean(dim=0)) / error).abs().max())
+
+        assert gap(shift.eval().effects() / whole) < 4.0
+        assert gap(torch.sigmoid(shift.mask_logit)) > 20.0  # planted: their chances, in place of their means
+
+
+def test_mean_profiles_of_the_loss_are_of_umis_that_are_left() -> None:
+    """Zeros that one gene alone has, half of its counts: its share of the UMIs is halved, and brought to a sum of 1."""
+    from fitters.training.loop import Moment
+
+    data = world(cells=5).data
+    module = module_of(data, likelihood="zinb", losses={"response": 1.0})
+    controls = torch.as_tensor(np.flatnonzero(CellTable.of(data).control))
+    with torch.no_grad():
+        for value in (module.decoder.linear.weight, module.decoder.last.weight, module.dropout.weight):
+            value.zero_()
+        module.dropout.bias.fill_(-50.0)
+        module.dropout.bias[3] = 0.0
+        logits = module.base + module.gene_offset + module.batch_offset[module.batch[controls]]
+        share = torch.softmax(logits + module.context_offset[0], dim=1)
+        share[:, 3] /= 2.0
+        expected = []
+        for batch in (0, 1):
+            one = share[module.batch[controls] == batch][0]
+            profile = torch.log1p(1e4 * one / one.sum())
+            row = controls[module.batch[controls] == batch][0]
+            expected.append(((profile - module.pool_profile[module.pool[row]]) ** 2).mean())
+        found = float(module.terms(controls, Moment(0, 0.0))["response"])
+        assert found == pytest.approx(float(sum(expected)) / 2.0, rel=1e-3)
+        module.dropout.bias[3] = -50.0  # planted: as if nothing were lost
+        assert float(module.terms(controls, Moment(0, 0.0))["response"]) != pytest.approx(found, rel=1e-2)
 
 
 def test_mask_divergence_by_hand() -> None:

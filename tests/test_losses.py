@@ -11,6 +11,7 @@ import pytest
 from helpers_core import make_model, make_network
 from numpy.typing import NDArray
 from scipy import stats
+from scipy.special import digamma
 
 torch = pytest.importorskip("torch")
 
@@ -123,6 +124,81 @@ def test_counts_have_the_likelihood_of_scipy() -> None:
     check_likelihood(negative_binomial)
     with pytest.raises(AssertionError):  # the planted bug: the dispersion, where its inverse is meant
         check_likelihood(lambda counts, mean, theta, *dropout: negative_binomial(counts, mean, 1.0 / theta, *dropout))
+
+
+THETAS = np.exp(np.array([-7.0, -3.0, 0.0, 2.0, 4.0, 5.7, 7.0, 8.5, 10.0]))  # the bounds of `vae`, and between
+
+
+def float32_errors(loss: Loss, mean: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return errors of the loss of 400 counts and of its slope by log theta in 32 bits, one for each theta.
+
+    Errors of values are absolute, from scipy's; those of slopes, from the exact ones, are in units of their root mean
+    square over counts. Counts are Poisson, where theta has least to say.
+    """
+    counts = np.random.default_rng(int(mean) + 1).poisson(mean, 400)[:, None]
+    values, slopes = [], []
+    for theta in THETAS.astype(np.float32).astype(float):
+        log_theta = torch.tensor([np.log(theta)], dtype=torch.float32, requires_grad=True)
+        tensors = (torch.tensor(counts, dtype=torch.float32), torch.full((400, 1), mean))
+        value = loss(*tensors, log_theta.exp())
+        value.backward()
+        theta = float(log_theta.detach().exp())
+        each = theta * (
+            digamma(counts + theta) - digamma(theta) - np.log1p(mean / theta) - (counts - mean) / (mean + theta)
+        )
+        values.append(float(value.detach()) + stats.nbinom(theta, theta / (theta + mean)).logpmf(counts).mean())
+        slopes.append((float(log_theta.grad[0]) + each.mean()) / np.sqrt((each**2).mean()))
+    return np.abs(values), np.abs(slopes)
+
+
+def plainly(counts: Any, mean: Any, theta: Any) -> Any:
+    """The planted bug: the formula as it stands, in numbers of 32 bits."""
+    both = torch.log(theta + mean)
+    rise = torch.lgamma(counts + theta) - torch.lgamma(theta) - torch.lgamma(counts + 1.0)
+    return -(rise + theta * (torch.log(theta) - both) + counts * (torch.log(mean) - both)).mean()
+
+
+@pytest.mark.parametrize("mean", [0.5, 3.0, 40.0])
+def test_likelihoods_of_32_bits_are_exact_up_to_the_poisson_limit(mean: float) -> None:
+    values, slopes = float32_errors(negative_binomial, mean)
+    assert values.max() < 2e-5 and slopes.max() < 1e-5
+    values, slopes = float32_errors(plainly, mean)
+    assert values.max() > 1e-3 and slopes.max() > 1.0  # of the slope of a single count
+
+
+def test_slopes_of_32_bits_have_the_right_sign_at_every_theta() -> None:
+    """Counts that are less dispersed than the law, whose theta is to grow: the plain formula makes it shrink."""
+    counts, mean = torch.full((50, 1), 3.0), torch.full((50, 1), 3.0)
+
+    def signs(loss: Loss) -> list[float]:
+        found = []
+        for theta in THETAS:
+            log_theta = torch.tensor([np.log(theta)], dtype=torch.float32, requires_grad=True)
+            loss(counts, mean, log_theta.exp()).backward()
+            found.append(float(log_theta.grad.sign()))
+        return found
+
+    assert signs(negative_binomial) == [-1.0] * len(THETAS)
+    assert signs(plainly) != [-1.0] * len(THETAS)
+
+
+def test_both_forms_of_the_likelihood_agree_with_zeros_and_any_shape_of_theta() -> None:
+    """Of 32 bits and of 64, on more counts than are worked on at a time; and the gradients by all parameters."""
+    rng = np.random.default_rng(3)
+    n_genes = 70
+    counts, mean = rng.poisson(rng.gamma(1.0, 20.0, (600, n_genes))), rng.gamma(2.0, 5.0, (600, n_genes))
+    for shape in ((n_genes,), (600, 1), (600, n_genes)):
+        theta, logit = np.exp(rng.uniform(-5, 10, shape)), rng.normal(size=n_genes)
+        found = []
+        for dtype in (torch.float32, torch.float64):
+            inputs = [torch.tensor(value, dtype=dtype, requires_grad=True) for value in (mean, theta, logit)]
+            value = negative_binomial(torch.tensor(counts, dtype=dtype), *inputs)
+            value.backward()
+            found.append((float(value.detach()), *(tensor.grad.double().numpy() for tensor in inputs)))
+        assert found[0][0] == pytest.approx(found[1][0], rel=1e-6)
+        for single, double in zip(found[0][1:], found[1][1:], strict=True):
+            assert single.shape == double.shape
+            np.testing.assert_allclose(single, double, rtol=1e-3, atol=1e-6 * np.abs(double).max())
 
 
 def test_likelihoods_of_extreme_parameters_are_finite() -> None:

@@ -48,7 +48,8 @@ class Graph(TrainedFitter):
     - genes (G, H): ``h = MLP(relu(E) + 0.2 X)`` with E and X embeddings that are learned, X after the gene graph
     - perturbations (T, H): ``u``, embeddings that are learned and begin at 0, after the prior graph; of targets p
       ``q_p = MLP(sum over t in p of u_t)``, of which the last layer begins at 0 too
-    - a state for each gene: ``a_pg = h_g + q_p``
+    - a state for each gene: ``a_pg = h_g + q_p``, and h_g alone where nothing is perturbed: ``q = 0`` there, not the
+      MLP of an empty sum
     - its own head: ``v_pg = <w_g, MLP(relu(a_pg))> + b_g``, 2H hidden units, w (G, H)
     - the cross-gene layer: ``d_pg = c_g v_pg + <r_g, MLP(v_p)>``, v_p (G,) into H, r (G, H)
     - change: ``x_pg = d_pg - d_g of no perturbation + m [g in p]``, m one number for all targets, which begins at the
@@ -72,14 +73,14 @@ class Graph(TrainedFitter):
     "Simplifying graph convolutional networks", ICML 2019, one step for each layer, as there.
 
     Differences: the prior graph is not that of Gene Ontology but one that is told, or of co-expression. Rows are pools
-    of cells, not cells, and responses are taken from the controls of the same batch, not from any control cell; that
-    is why batches may differ. The sign of a prediction has no slope, so that the direction term of the released code
-    moves no parameter: here it is a tanh. Embeddings of perturbations and what is made of them begin at 0, not at
-    random: an unseen gene without neighbours is an average perturbation, and a training that stops early stays near to
-    no change. Nothing is normalised by mini-batch, and embeddings have no longest length. What is predicted of
-    controls is taken off, so that they are predicted exactly. Targets have a change m in common; the first version of
-    the code marks them by a vector, the last does not. Pools, not perturbations, weigh alike. There is no estimate of
-    uncertainty.
+    of cells, not cells, and responses are taken from the controls of the same batch, not from any control cell; that is
+    why batches may differ. The sign of a prediction has no slope, so that the direction term of the released code moves
+    no parameter: here it is a tanh. Embeddings of perturbations and what is made of them begin at 0, not at random: an
+    unseen gene without neighbours is an average perturbation, and a training that stops early stays near to no change.
+    Nothing is normalised by mini-batch, and embeddings have no longest length. What is predicted of controls, to which
+    no q is added here as there, is taken off, so that they are predicted exactly. Targets have a change m in common;
+    the first version of the code marks them by a vector, the last does not. Pools, not perturbations, weigh alike.
+    There is no estimate of uncertainty.
 
     Args:
         prior: graph of perturbations: "co-expression", "none", or the name of a graph that the data come with.

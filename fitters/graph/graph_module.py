@@ -80,7 +80,8 @@ class GraphNet(nn.Module):
     def forward(self, design: Tensor) -> Tensor:
         """Return (C, G) changes of log profiles for C perturbations, of which `design` (C, T) says the targets."""
         genes = self.gene(self.own.relu() + POSITION_WEIGHT * self.gene_graph(self.position))
-        shift = self.fuse(design @ self.prior_graph(self.perturbation))
+        # where nothing is perturbed nothing is added: not even what the fusion makes of an empty sum
+        shift = self.fuse(design @ self.prior_graph(self.perturbation)) * design.any(dim=1, keepdim=True)
         found = self._decoded(torch.cat([genes + shift[:, None], genes[None]]))
         return found[:-1] - found[-1] + self.own_change * design[:, : len(genes)]
 

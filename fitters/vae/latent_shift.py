@@ -13,6 +13,8 @@ from torch.nn.functional import logsigmoid, softplus
 
 # Temperature of the relaxed Bernoulli distribution (Maddison, Mnih & Teh, ICLR (2017), who tried 0.5 to 1).
 TEMPERATURE = 0.66
+# Points of the midpoint rule for the mean of such a variable, good to 1e-4.
+POINTS = 256
 
 
 class LatentShift(nn.Module):
@@ -21,7 +23,7 @@ class LatentShift(nn.Module):
     Args:
         embedding: (T, D) h; 0 for targets that are not among the measured genes.
         latent: L.
-        sparse: whether there are masks m.
+        sparse: whether there are masks m, relaxed Bernoulli variables.
         scale: sd of the prior of f, in units of the sd of z.
         mask_prior: (a, b) of the Beta distribution of the share of targets that shift a latent dimension.
     """
@@ -42,15 +44,13 @@ class LatentShift(nn.Module):
             self.share_logit = nn.Parameter(torch.zeros(latent))
 
     def effects(self) -> Tensor:
-        """Return (T, L) e; masks are drawn anew in training, and are their chances otherwise."""
+        """Return (T, L) e; masks are drawn anew in training, and are the means of such draws otherwise."""
         effects: Tensor = self.embedding @ self.map + self.free
         if not self.sparse:
             return effects
         if not self.training:
-            return torch.sigmoid(self.mask_logit) * effects
-        uniform = torch.rand_like(self.mask_logit).clamp(1e-6, 1.0 - 1e-6)
-        noise = torch.log(uniform) - torch.log1p(-uniform)
-        return torch.sigmoid((self.mask_logit + noise) / TEMPERATURE) * effects
+            return mean_of_masks(self.mask_logit) * effects
+        return relaxed(self.mask_logit, torch.rand_like(self.mask_logit)) * effects
 
     def prior(self) -> Tensor:
         """Return minus the log density of the free parts and of W, but for a constant: those of normal priors."""
@@ -65,6 +65,17 @@ class LatentShift(nn.Module):
         divergence = (chance * (on - share_on) + (1.0 - chance) * (off - share_off)).sum()
         constant = math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
         return divergence + (constant - (a - 1.0) * share_on - (b - 1.0) * share_off).sum()
+
+
+def relaxed(logit: Tensor, uniform: Tensor) -> Tensor:
+    """Return masks between 0 and 1, given logits of their chances and draws between 0 and 1."""
+    return torch.sigmoid((logit + torch.logit(uniform, eps=1e-6)) / TEMPERATURE)
+
+
+def mean_of_masks(logit: Tensor) -> Tensor:
+    """Return the means of relaxed masks: 0.08 where the chance is 0.05, since what is off is not quite off there."""
+    uniform = (torch.arange(POINTS, dtype=logit.dtype, device=logit.device) + 0.5) / POINTS
+    return relaxed(logit[..., None], uniform).mean(dim=-1)
 
 
 def positive(logit: Tensor) -> Tensor:

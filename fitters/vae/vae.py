@@ -44,30 +44,37 @@ class Vae(TrainedFitter):
     - state ``u = z + a_k D_p``, a_k > 0 a gain of the context (1 where there is one)
     - fractions ``rho = softmax(base + offset_g + offset_bg + offset_kg + own_pg + A u + MLP(u))`` (G,), with own_pg the
       logarithm of the level that p gives its own targets, a covariate that is measured and not learned
-    - counts ``k_g ~ NB(mean s rho_g, inverse dispersion theta_g)``, or ZINB with logits of zeros linear in u
+    - counts ``k_g ~ NB(mean s rho_g, inverse dispersion theta_g)``; or ZINB: with chance pi_g, its logit linear in u,
+      ``k_g = 0``, and otherwise ``k_g ~ NB(mean s rho_g / sum over j of rho_j (1 - pi_j), theta_g)``. The UMIs s are
+      counted after those zeros, and so it is with them that the expected total is s
     - loss, per cell and gene: minus the log likelihood ("reconstruction") + KL(q || N(0, I)) ("kl", whose weight grows
       in the first epochs) + minus the log priors of f and W over all cells ("effect_prior"). `losses` may add errors of
       the mean profiles that the decoder gives to control cells when they are shifted: "response", "contrast_matched"
-      and "contrast_pooled" (log profiles; squared; the controls are drawn anew in each step).
+      and "contrast_pooled" (log profiles; squared; the controls are drawn anew in each step). With ZINB, mean profiles
+      are of ``rho_g (1 - pi_g)``, brought to a sum of 1.
 
     A prediction is a counterfactual: training controls with a draw of z each are decoded with and without D_p, in the
-    batches, times and media that are asked for (as they are in training where none are), and the ratio of the two
-    mean fractions multiplies the measured counts of those controls: what has no effect is exactly the control. Sampled
-    cells have a control's batch, UMIs and posterior of z, a mean rho times measured over decoded fractions of controls,
-    and the noise of the likelihood. Times, media and arms that no training cell has are refused. A context with
-    perturbed cells but no controls borrows those of all others: the decoder moves them there, by an offset that is
-    learned from the perturbed cells of the context and is told from their effects only where these are seen elsewhere
-    too. The fit's notes name such contexts. Where several contexts are asked for, those with controls answer.
+    batches, times and media that are asked for (as they are in training where none are), and the ratio of the two mean
+    fractions multiplies the measured counts of those controls: what has no effect is exactly the control. Sampled cells
+    have a control's batch and posterior of z, a mean rho times measured over decoded fractions of controls, a control's
+    UMIs as s, and the noise of the likelihood: s is their total on average, about which that of each cell varies, so
+    that totals vary by more than those of the data. Times, media and arms that no training cell has are refused. A
+    context with perturbed cells but no controls borrows those of all others: the decoder moves them there, by an offset
+    that is learned from the perturbed cells of the context and is told from their effects only where these are seen
+    elsewhere too. The fit's notes name such contexts. Where several contexts are asked for, those with controls answer.
 
     Sources and differences:
 
     - R. Lopez et al. (scVI), Nature Methods 15 (2018), 1053-1058: the likelihoods and the decoder's softmax. Here s is
-      observed and not latent, batches act on logits and not on hidden layers, and dispersion starts from moments.
+      observed and not latent, whence the sum in the mean of ZINB; batches act on logits and not on hidden layers, and
+      dispersion starts from moments.
     - M. Lotfollahi et al. (CPA), Mol. Syst. Biol. 19 (2023), e11517: z + dose * e_p, and an adversary that guesses
       the condition from z. Here the gradient is reversed (Ganin & Lempitsky, ICML (2015)) and not alternated, the dose
       is measured and acts linearly, and covariates act on the decoder.
     - M. Bereket & T. Karaletsos (SAMS-VAE), NeurIPS 36 (2023): the masks, and a posterior of z that knows the shift.
-      Here f has a point estimate, and masks are relaxed Bernoulli variables of a mean-field posterior.
+      Here f has a point estimate. There masks are drawn as 0 or 1, with the gradient of relaxed ones; here the relaxed
+      ones themselves shift the cells in training, and predictions take their means, which is the same e on average: a
+      mask of chance 0.05 lets 0.08 of an effect through. The KL of masks is that of 0 or 1 with these chances.
     - R. Lopez et al., "Learning causal representations of single cells via sparse mechanism shift modeling", CLeaR
       (2023): the Beta prior of the share of perturbations that shift a dimension. There shifts are the means of priors
       of one latent state, for single perturbations; here they add. Shares have a point estimate.

@@ -70,6 +70,14 @@ class DecoderArrays:
         found: FloatArray = 1.0 / (1.0 + np.exp(state @ weight + bias))
         return found
 
+    def means(self, fraction: FloatArray, state: FloatArray) -> FloatArray:
+        """Return (n, G) means of the NB over the UMIs of cells: rho / sum(rho (1 - pi)), without zeros rho / sum(rho).
+
+        Args:
+            fraction: (n, G) rho, up to a factor of each cell. state: (n, L).
+        """
+        return fraction / (fraction * self.kept(state)).sum(axis=1, keepdims=True)
+
 
 @dataclass(frozen=True, eq=False)
 class Controls:
@@ -220,7 +228,9 @@ class VaeFit(ProfileFit):
     def _mean(self, controls: Controls, shift: FloatArray, own: FloatArray) -> FloatArray:
         """Return the (G,) fraction of the pooled counts that shifted controls are expected to have."""
         state = controls.z + self.decoder.context_gain[controls.context][:, None] * shift
-        fraction = self.decoder.fractions(state, controls.batch, controls.context, own) * self.decoder.kept(state)
+        fraction = self.decoder.fractions(state, controls.batch, controls.context, own)
+        if self.decoder.dropout is not None:
+            fraction = self.decoder.means(fraction, state) * self.decoder.kept(state)
         found: FloatArray = controls.depth @ fraction / controls.depth.sum()
         return found
 
@@ -246,12 +256,11 @@ class VaeFit(ProfileFit):
         z = cells.mean + cells.sd * rng.normal(size=cells.mean.shape)
         state = z + self.decoder.context_gain[cells.context][:, None] * self.shift(targets)
         fraction = self.decoder.fractions(state, cells.batch, cells.context, self.doses.offset(targets)) * factor
-        kept = self.decoder.kept(state)
-        fraction /= (fraction * kept).sum(axis=1, keepdims=True)
         theta = self.decoder.theta
-        counts = rng.poisson(rng.gamma(theta, cells.depth[:, None] * fraction / theta))
+        mean = cells.depth[:, None] * self.decoder.means(fraction, state)
+        counts = rng.poisson(rng.gamma(theta, mean / theta))
         if self.decoder.dropout is not None:
-            counts[rng.random(counts.shape) >= kept] = 0
+            counts[rng.random(counts.shape) >= self.decoder.kept(state)] = 0
         found = np.empty(counts.shape, dtype=np.int32)
         found[:, self.column] = counts
         return found

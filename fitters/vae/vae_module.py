@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, logsigmoid
 
 from fitters.losses import contrast, negative_binomial
 from fitters.training.loop import Moment
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 LEAST_MEAN = 1e-6
 # Steps over which parameters are averaged: the last of them, and no more than about the last tenth of all.
 AVERAGED_STEPS, AVERAGED_SHARE = 200, 0.1
-# Dispersions, offsets and effects of perturbations learn faster by this factor than the networks: the former have
-# further to go, and where effects lag behind, z learns in their place what perturbations do.
+# Dispersions, offsets, chances of zeros and effects of perturbations learn faster by this factor than the networks: the
+# former have further to go, and where effects lag behind, z learns in their place what perturbations do.
 FAST = 10.0
 
 
@@ -157,6 +157,7 @@ class CountVae(nn.Module):
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return the parameters with the learning rate of each."""
         fast = [self.log_theta, self.gene_offset, self.shift.free, self.shift.map]
+        fast += [self.dropout.bias] if self.options.likelihood == "zinb" else []
         known = {id(value) for value in fast}
         slow = [value for value in self.parameters() if value.requires_grad and id(value) not in known]
         return [{"params": slow}, {"params": fast, "lr": FAST * self.options.rate}]
@@ -229,6 +230,20 @@ class CountVae(nn.Module):
         offset = self.base + self.gene_offset + self.batch_offset[batch] + self.context_offset[context]
         return torch.log_softmax(offset + own + self.decoder(state), dim=1)
 
+    def log_mean(self, log_fraction: Tensor, dropout: Tensor | None) -> Tensor:
+        """Return (n, G) logarithms of the NB's means over the UMIs of cells, given the logits of zeros, if any.
+
+        UMIs are counted when the zeros are there already. Their sum is what is expected of them after these: with
+        fractions rho and shares kept 1 - pi, ``rho / sum(rho (1 - pi))``, in training as in sampling.
+        """
+        if dropout is None:
+            return log_fraction
+        return log_fraction - torch.logsumexp(log_fraction + logsigmoid(-dropout), dim=1, keepdim=True)
+
+    def logits_of_zeros(self, state: Tensor) -> Tensor | None:
+        """Return (n, G) logits of the chances of zeros that are none of the NB's; None where there are none."""
+        return self.dropout(state) if self.options.likelihood == "zinb" else None
+
     # the loss
 
     def terms(self, rows: Tensor, moment: Moment) -> Mapping[str, Tensor]:
@@ -238,9 +253,9 @@ class CountVae(nn.Module):
         z = mean + log_sd.exp() * torch.randn_like(mean)
         batch, context = self.batch[rows], self.context[rows]
         own = self.own[self.condition[rows]]
-        fraction = self.log_fraction(z + shift, batch, context, own).exp()
+        dropout = self.logits_of_zeros(z + shift)
+        fraction = self.log_mean(self.log_fraction(z + shift, batch, context, own), dropout).exp()
         expected = (self.depth[rows][:, None] * fraction).clamp(min=LEAST_MEAN)
-        dropout = self.dropout(z + shift) if self.options.likelihood == "zinb" else None
         divergence = 0.5 * (mean**2 + torch.exp(2.0 * log_sd) - 2.0 * log_sd - 1.0).sum(1).mean()
         per_gene = 1.0 / self.n_genes
         found = {
@@ -287,7 +302,9 @@ class CountVae(nn.Module):
         weight = n / n.mean()
 
         def profile(state: Tensor, offset: Tensor) -> Tensor:
-            fraction = self.log_fraction(state, batch, context, offset).exp()
+            dropout = self.logits_of_zeros(state)
+            log_share = self.log_mean(self.log_fraction(state, batch, context, offset), dropout)
+            fraction = (log_share if dropout is None else log_share + logsigmoid(-dropout)).exp()  # of the UMIs
             return torch.log1p(SCALE * torch.zeros(len(pools), self.n_genes).to(z).index_add(0, place, fraction) / n)
 
         predicted, control = profile(z + shift, own), profile(z, torch.zeros_like(own))
