@@ -14,7 +14,7 @@ from scipy.sparse import csr_array
 
 from experiments import controls
 from experiments.estimates import Estimates
-from experiments.held_out_cells import sample_like
+from experiments.held_out_cells import batch_shares, sample_like
 from experiments.metrics import Judges, Reference
 from experiments.scoring import not_claimed
 from experiments.training import Examination, cells_like, control_profile
@@ -116,7 +116,8 @@ def _samples(fit: CheckedFit, examination: Examination, *, seed: int) -> tuple[t
         assert question.cells is not None  # they are kept where cells are wanted
         query = question.query_for(fit.claims)
         key = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-        answers.append(sample_like(fit, query, question.cells, seed=key))
+        shares = batch_shares(examination.training, time=question.query.time, medium=question.query.medium)
+        answers.append(sample_like(fit, query, question.cells.n_cells, shares=shares, seed=key))
     return tuple(answers)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -147,12 +147,18 @@ def score(comparisons: Sequence[Comparison] | Sequence[CellComparison], metrics:
 def anchor(scores: pd.DataFrame) -> pd.DataFrame:
     """Return the scores with the columns ``anchored`` and ``anchor_note``: why a score is not anchored, else empty.
 
-    Within each screen, seed, split and metric: ``(value - zero) / (oracle - zero)``, with the score of the mean
-    baseline as zero for predictions, and that of chance for networks: in closed form, or of the fitter
-    `random-network`. Of sampled cells, those of the fitter `control-cells` are at zero, and the replicate, whose cells
-    are another sample of the same distribution, is in the place of the oracle. It is
-    never clipped: below 0 is worse than predicting the mean of the training perturbations, or than chance; above 1 is
-    better than the truth (which happens against measured data, whose noise a prediction may share).
+    Within each screen, seed, split and metric: ``(merit - zero) / (oracle - zero)``, all three by `Metric.merit`: the
+    score, or, where the best score lies between worse ones, how far it is from the best. The mean baseline is at
+    zero for predictions, and chance for networks: in closed form, or as the fitter `random-network`. Of sampled cells,
+    those of the fitter `control-cells` are at zero, and the replicate, whose cells are another sample of the same
+    distribution, is in the place of the oracle: its distance is nothing but noise about 0, so that 1 is all but the
+    best score, and two who are as far from it on either side stand alike.
+
+    It is never clipped: below 0 is worse than predicting the mean of the training perturbations, or than chance; above
+    1 is better than the truth (which happens against measured data, whose noise a prediction may share).
+
+    What is averaged later, over seeds, are these; of an unbiased estimate the score itself is a mean over
+    perturbations with their signs, since most of a single one is noise, that would count against every fitter.
 
     Args:
         scores: the columns of `COLUMNS` but those of `ANCHORED`.
@@ -163,15 +169,21 @@ def anchor(scores: pd.DataFrame) -> pd.DataFrame:
     for (*_, metric), group in anchored.groupby(["screen", "seed", "split", "metric"], sort=False):
         zero_name, zero = _zero(group, str(metric))
         one_name = ONE.get(METRICS[metric].judges, ORACLE) if metric in METRICS else ORACLE
-        one = _value_of(group, one_name)
         scored = group.index[(group["status"] == OK) & np.isfinite(group["value"].astype(float))]
+        merit = _merit(str(metric), group.loc[scored, "value"].astype(float))
+        zero, one = _merit(str(metric), zero), _merit(str(metric), _value_of(group, one_name))
         reason = _no_anchor(zero_name, zero, one_name, one)
-        if not reason and one_name != ORACLE and METRICS[metric].merit(one) <= METRICS[metric].merit(zero):
+        if not reason and one_name != ORACLE and one <= zero:
             reason = f"{one_name} scores no better than {zero_name}"
         anchored.loc[scored, "anchor_note"] = reason
         if not reason:
-            anchored.loc[scored, "anchored"] = (group.loc[scored, "value"].astype(float) - zero) / (one - zero)
+            anchored.loc[scored, "anchored"] = (merit - zero) / (one - zero)
     return anchored[COLUMNS]
+
+
+def _merit(metric: str, values: Any) -> Any:
+    """Return scores such that more is better, as far as is known of a metric."""
+    return METRICS[metric].merit(values) if metric in METRICS else values
 
 
 def _value_of(group: pd.DataFrame, fitter: str) -> float:

@@ -110,7 +110,7 @@ def examine(tree: xr.DataTree, split: Split, *, cells: bool = False, knowledge: 
     counts, total = _read(tree, in_training, group, n_groups=len(group_labels))
     training = _training_data(tree, counts, in_training, knowledge)
     most = [MOST_CELLS] * len(group_labels)
-    kept = read_cells(tree, group, _column(tree, "batch"), most=most) if cells else None
+    kept = read_cells(tree, group, most=most) if cells else None
     questions = []
     for number, (time, medium) in enumerate(contexts):
         rows = [row for row, (context, _) in enumerate(group_labels) if context == number]
@@ -119,7 +119,7 @@ def examine(tree: xr.DataTree, split: Split, *, cells: bool = False, knowledge: 
         labels = tuple(group_labels[row][1] for row in rows)
         query = Query.of_labels(labels, time=None if single else time, medium=None if single else medium)
         measured = Reference(log_profile(total[rows]), control_profile(training, time=time, medium=medium))
-        found = None if kept is None else HeldOutCells(*map(tuple, zip(*(kept[row] for row in rows), strict=True)))
+        found = None if kept is None else HeldOutCells(tuple(kept[row] for row in rows))
         questions.append(Question(query, true_profiles(tree, labels, time=time), measured, found))
     return Examination(split, training, tuple(questions), true_world(tree))
 
@@ -207,8 +207,7 @@ def cells_like(tree: xr.DataTree, question: Question) -> tuple[csr_array, ...]:
     """Return for each perturbation of a question as many cells of a data set as were held out, or as many as it has."""
     assert question.cells is not None  # a question about cells has some
     group = _asked_for(tree, question.query, question.query.labels)
-    found = read_cells(tree, group, _column(tree, "batch"), most=question.cells.n_cells)
-    return tuple(counts for counts, _ in found)
+    return read_cells(tree, group, most=question.cells.n_cells)
 
 
 def _asked_for(tree: xr.DataTree, query: Query, labels: Sequence[str]) -> NDArray[np.intp]:

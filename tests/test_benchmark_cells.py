@@ -17,10 +17,11 @@ from experiments import training as training_module
 from experiments.answers import answers_of_control, answers_of_fitter
 from experiments.benchmark import BenchmarkResult, plan, run_benchmark
 from experiments.benchmark_spec import parse_benchmark_spec
-from experiments.held_out_cells import HeldOutCells, choose_cells, sample_like
+from experiments.held_out_cells import HeldOutCells, batch_shares, choose_cells, sample_like
 from experiments.metrics import METRICS, Judges, select_metrics
 from experiments.outputs import Folder
 from experiments.report import leaderboard_text
+from experiments.report.summary import leaderboard
 from experiments.scoring import anchor, score_answers
 from experiments.splits import unseen_single
 from experiments.training import Examination, all_cells, conditions, examine
@@ -85,10 +86,8 @@ def test_held_out_cells_are_kept_where_they_are_wanted_and_are_those_of_the_pert
     (question,) = examine(tree, split, cells=True).questions
     assert question.cells is not None and question.cells.n_cells == (25,) * len(question.query)
     counts = tree["counts/umis"].values
-    for label, kept, batch in zip(question.query.labels, question.cells.counts, question.cells.batch, strict=True):
-        here = tree["cells/perturbation"].values == label
-        np.testing.assert_array_equal(kept.toarray(), counts[here])
-        np.testing.assert_array_equal(batch, tree["cells/batch"].values[here])
+    for label, kept in zip(question.query.labels, question.cells.counts, strict=True):
+        np.testing.assert_array_equal(kept.toarray(), counts[tree["cells/perturbation"].values == label])
     for label, profile in zip(question.query.labels, question.measured.profile, strict=True):
         kept = question.cells.counts[question.query.labels.index(label)]
         np.testing.assert_allclose(log_profile(kept.sum(axis=0)), profile)
@@ -119,46 +118,60 @@ def test_no_held_out_cell_is_among_the_training_data() -> None:
     assert not any(isinstance(value, HeldOutCells) for value in vars(with_cells.training).values())
 
 
-def test_of_many_cells_some_are_kept_in_the_proportions_of_the_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_many_cells_some_are_kept_whatever_their_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training_module, "MOST_CELLS", 11)
     (question,) = examination().questions
     assert question.cells is not None and set(question.cells.n_cells) == {11}
-    group, batch = np.repeat([0, 1, -1], [100, 7, 30]), np.array((["a"] * 3 + ["b"]) * 34 + ["a"])
-    chosen = choose_cells(group, batch, [20, 20])
+    group = np.repeat([0, 1, -1], [100, 7, 30])
+    chosen = choose_cells(group, [20, 20])
     assert chosen[:100].sum() == 20 and chosen[100:107].all() and not chosen[107:].any()
-    assert (batch[:100][chosen[:100]] == "b").sum() == 5, "a quarter of the cells, and of those chosen"
-    np.testing.assert_array_equal(choose_cells(group, batch, [20, 20]), chosen)
-    assert not choose_cells(group, batch, [0, 0]).any()
+    np.testing.assert_array_equal(choose_cells(group, [20, 20]), chosen)
+    assert not choose_cells(group, [0, 0]).any()
+    many = choose_cells(np.repeat(np.arange(200), 100), [20] * 200).reshape(200, 100)
+    of_batch = many[:, :25].sum(axis=1)  # of a batch of a quarter of the cells
+    assert of_batch.mean() == pytest.approx(5.0, abs=0.6)
+    assert of_batch.var() == pytest.approx(20 * 0.25 * 0.75 * 80 / 99, rel=0.5), "hypergeometric: by chance"
 
 
-def asked(fitter: Sampler, batches: list[list[str]], *, n_genes: int = 40) -> tuple[list[NDArray[Any]], list[Query]]:
-    """Return what a fitter samples to be compared with cells of these batches, and what it was asked."""
+def asked(
+    fitter: Sampler, n_cells: list[int], *, n_genes: int = 40, **shares: float
+) -> tuple[list[NDArray[Any]], list[Query]]:
+    """Return what a fitter samples to be compared with so many cells, and what it was asked."""
     fit = checked_fit(fitter, all_cells(make_example_tree(3, n_genes=n_genes)), seed=0)
-    query = Query.of_labels(["G000", "G001"])
-    batch = tuple(np.array(names, dtype=np.str_) for names in batches)
-    held_out = HeldOutCells(tuple(np.empty((len(one), 0)) for one in batch), batch)  # type: ignore[arg-type]
-    return [cells.toarray() for cells in sample_like(fit, query, held_out, seed=5)], fitter.queries
+    query = Query.of_labels([f"G{number:03d}" for number in range(len(n_cells))])
+    chances = shares or {"batch0": 0.25, "batch1": 0.75}
+    return [cells.toarray() for cells in sample_like(fit, query, n_cells, shares=chances, seed=5)], fitter.queries
 
 
-def test_who_tells_batches_apart_is_asked_for_the_batches_of_the_held_out_cells() -> None:
-    found, queries = asked(Sampler(), [["batch0"] * 3 + ["batch1"], ["batch1"] * 2 + ["elsewhere"]])
-    assert [sorted(cells[:, 0].tolist()) for cells in found] == [[8, 8, 8, 9], [7, 9, 9]]
-    assert [(query.batch, query.cells, query.labels) for query in queries] == [
-        ("batch0", 3, ("G000",)),
-        ("batch1", 2, ("G000", "G001")),
-        (None, 1, ("G001",)),
-    ]
-    assert len({query.seed for query in queries}) == 3, "every part has a seed of its own"
-    found, queries = asked(Pooled(), [["batch0"] * 3 + ["batch1"], ["batch1"] * 2])
+def test_who_tells_batches_apart_is_asked_for_batches_by_chance() -> None:
+    found, queries = asked(Sampler(), [8] * 40)
+    assert {len(cells) for cells in found} == {8} and {query.batch for query in queries} == {"batch0", "batch1"}
+    of_first = np.array([(cells[:, 0] == 8).sum() for cells in found])
+    assert of_first.mean() == pytest.approx(2.0, abs=0.6)
+    assert of_first.var() == pytest.approx(8 * 0.25 * 0.75, rel=0.6), "binomial: each cell for itself"
+    assert len({query.seed for query in queries}) == len(queries), "every part has a seed of its own"
+    again, _ = asked(Sampler(), [8] * 40)
+    assert all((one == other).all() for one, other in zip(found, again, strict=True))
+    found, queries = asked(Sampler(), [3, 0], batch1=1.0)
+    assert [cells.shape for cells in found] == [(3, 40), (0, 40)] and [query.batch for query in queries] == [None]
+    found, queries = asked(Pooled(), [4, 2])
     assert [cells[:, 0].tolist() for cells in found] == [[7] * 4, [7] * 2]
     assert [(query.batch, query.cells) for query in queries] == [(None, 4)]
-    found, _ = asked(Sampler(), [[], ["batch1"]])
-    assert [cells.shape for cells in found] == [(0, 40), (1, 40)]
+
+
+def test_batches_are_as_likely_as_training_cells_are_of_them() -> None:
+    training = all_cells(make_example_tree(3, times=(24.0, 96.0)))
+    late = training.time == 96.0
+    kept = training.take(np.flatnonzero(~late | (training.batch == "batch1")))
+    assert batch_shares(kept, time=96.0, medium=None) == {"batch1": 1.0}
+    early = kept.batch[kept.time == 24.0]
+    assert batch_shares(kept, time=24.0, medium=None)["batch0"] == pytest.approx((early == "batch0").mean())
+    assert batch_shares(kept, time=None, medium="none") == batch_shares(kept, time=None, medium=None)
 
 
 def test_large_samples_are_asked_for_in_portions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("experiments.held_out_cells.MOST_VALUES", 4 * 40)
-    found, queries = asked(Pooled(), [["batch0"] * 4, ["batch0"] * 4])
+    found, queries = asked(Pooled(), [4, 4])
     assert [query.labels for query in queries] == [("G000",), ("G001",)]
     assert queries[0].seed != queries[1].seed and [len(cells) for cells in found] == [4, 4]
 
@@ -294,11 +307,26 @@ def table(**value: float) -> pd.DataFrame:
 def test_control_cells_stand_at_0_and_the_replicate_at_1() -> None:
     scores = table(**{"control-cells": 0.5, "replicate": -0.1, "vae": 0.2, "oracle": 9.0})
     found = anchor(scores).set_index("fitter")["anchored"]
-    assert found[["control-cells", "replicate", "vae"]].tolist() == pytest.approx([0.0, 1.0, 0.5])
+    assert found[["control-cells", "replicate", "vae"]].tolist() == pytest.approx([0.0, 1.0, 0.75])
     for values, reason in (
         ({"control-cells": 0.1, "replicate": -0.2}, "replicate scores no better than control-cells"),
+        ({"control-cells": 0.1, "replicate": -0.1}, "replicate and control-cells score alike"),
         ({"control-cells": 0.1, "replicate": 0.1}, "replicate and control-cells score alike"),
         ({"replicate": 0.1}, "control-cells has no score here"),
     ):
         notes = anchor(table(vae=0.2, **values)).set_index("fitter")
         assert notes.loc["vae", "anchor_note"] == reason and np.isnan(notes.loc["vae", "anchored"])
+
+
+def test_who_is_farther_from_the_best_score_stands_behind_on_either_side() -> None:
+    """Of unbiased estimates, those below 0 are no better than those above, and seeds do not cancel them."""
+    value = {"control-cells": 0.3, "replicate": -0.02, "good": 0.0, "near": 0.01, "bad": -0.25, "worse": 0.28}
+    scores = anchor(table(**value)).set_index("fitter")
+    merit = METRICS["e-distance"].merit(scores["value"])
+    assert merit.sort_values().index.tolist() == scores["anchored"].sort_values().index.tolist()
+    assert scores.loc["bad", "anchored"] == pytest.approx((0.3 - 0.25) / (0.3 - 0.02))
+    other = {**value, "bad": 0.25, "near": -0.01}
+    both = pd.concat([table(**value), table(**other).assign(seed=2)])
+    both["family"] = ["control" if name == "replicate" else "vae" for name in both["fitter"]]
+    lines = leaderboard(anchor(both.reset_index(drop=True)), Judges.CELLS)
+    assert [line.fitter for line in lines] == ["good", "near", "bad", "worse", "control-cells", "replicate"]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.spatial.distance import pdist
-from scipy.stats import wasserstein_distance
+from scipy.stats import hypergeom, wasserstein_distance
 
 from experiments.metrics import METRICS, CellComparison, CellSpace, Judges, distribution
 from experiments.metrics.cells import FEWEST_CELLS, N_COMPONENTS, SPACE_CELLS, scale_to
-from experiments.metrics.distribution import energy_distance, sliced_wasserstein, squared_mmd
+from experiments.metrics.distribution import energy_distance, excess, sliced_wasserstein, squared_mmd
 
 CELLS = {name: metric for name, metric in METRICS.items() if metric.judges is Judges.CELLS}
 
@@ -51,32 +53,54 @@ def test_distances_by_hand() -> None:
     kernels = np.exp(-4.0 / (2.0 * np.array([0.5, 1.0, 2.0]) ** 2))
     assert squared_mmd(near, far, scale=1.0) == pytest.approx(2.0 - 2.0 * kernels.mean())
     assert squared_mmd(near, near, scale=1.0) == pytest.approx(0.0)
-    # quantiles of {0, 1} and {0, 1, 2} differ by 1 between 1/3 and 1/2, and from 2/3 on
+    # halves are single cells: between {0, 1} and {0, 1, 2} they are 0, 1, 2, 1, 0, 1 apart; within 1; and 1, 2, 1
     one, other = np.array([[1.0], [0.0]]), np.array([[2.0], [0.0], [1.0]])
-    assert sliced_wasserstein(one, other, directions=np.ones((1, 1))) == pytest.approx(1 / 6 + 1 / 3)
+    assert sliced_wasserstein(one, other, directions=np.ones((1, 1))) == pytest.approx(5 / 6 - 1 / 2 - 4 / 6)
 
 
-@pytest.mark.parametrize(("n", "m"), [(10, 10), (7, 12), (30, 11)])
-def test_each_slice_is_the_wasserstein_distance_of_the_projections(n: int, m: int) -> None:
+def in_excess(first: NDArray[np.float64], second: NDArray[np.float64], distance: Callable[..., float]) -> float:
+    """Return the mean distance between halves of different samples, less that of those within, all written out."""
+    h = min(len(first), len(second)) // 2
+    ways = [[list(way) for way in combinations(range(len(sample)), h)] for sample in (first, second)]
+    between = np.mean([distance(first[a], second[b]) for a in ways[0] for b in ways[1]])
+    within = [
+        np.mean([distance(sample[a], sample[b]) for a in some for b in some if not set(a) & set(b)])
+        for sample, some in zip((first, second), ways, strict=True)
+    ]
+    return float(between - np.mean(within))
+
+
+@pytest.mark.parametrize(("n", "m"), [(6, 6), (4, 7), (5, 4), (2, 3)])
+def test_each_slice_is_the_wasserstein_distance_of_the_projections_in_excess_of_that_within(n: int, m: int) -> None:
     rng = np.random.default_rng(n)
     first, second, directions = rng.normal(size=(n, 3)), rng.normal(1.0, 2.0, (m, 3)), rng.normal(size=(3, 5))
-    expected = [wasserstein_distance(first @ one, second @ one) for one in directions.T]
+    expected = [in_excess(first @ one, second @ one, wasserstein_distance) for one in directions.T]
     assert sliced_wasserstein(first, second, directions=directions) == pytest.approx(np.mean(expected))
 
 
+@pytest.mark.parametrize(("n", "m"), [(6, 6), (4, 7)])
+def test_fractions_differ_in_excess_of_those_within(n: int, m: int) -> None:
+    for i, j in np.ndindex(n + 1, m + 1):
+        marked, others = (np.arange(size) < some for size, some in ((n, i), (m, j)))
+        expected = in_excess(marked, others, lambda a, b: abs(a.mean() - b.mean()))
+        assert excess(n, m)[i, j] == pytest.approx(expected, abs=1e-12)
+
+
 def test_variances_and_zeros_by_hand() -> None:
-    n = FEWEST_CELLS
+    n, h = FEWEST_CELLS, FEWEST_CELLS // 2
     # depth 4 everywhere, as in the space: counts are not scaled
     steady = csr_array(np.tile([2, 2], (n, 1)))
     half = csr_array(np.tile([[4, 0], [0, 4]], (n // 2, 1)))
     space = plain_space(2, depth=4.0)
     found = compare(half, steady, space=space)
-    assert found["zero-fraction"] == pytest.approx(0.5)
+    # half of the n cells against none, in halves of h: what is between is 0.5, what is within is cut off
+    one_gene = 0.5 - 0.5 * np.abs(2 * np.arange(h + 1) / h - 1) @ hypergeom.pmf(np.arange(h + 1), n, n // 2, h)
+    assert found["zero-fraction"] == pytest.approx(one_gene)
     variance = 4.0 * n / (n - 1)
     assert found["mean-variance"] == pytest.approx(np.log((variance + 0.05) / 0.05))
     # an overspread gene and an underspread one of like mean: each counts
     pair = csr_array(np.column_stack([half.toarray()[:, 0], np.full(n, 2)]))
-    assert compare(pair, steady, space=replace(space, depth=1e9))["zero-fraction"] == pytest.approx(0.25)
+    assert compare(pair, steady, space=replace(space, depth=1e9))["zero-fraction"] == pytest.approx(one_gene / 2)
     rare = replace(space, mean=np.array([1.0, 0.01]))
     assert compare(half, steady, space=rare)["mean-variance"] == pytest.approx(found["mean-variance"])
     assert np.isnan(compare(half, steady, space=replace(space, mean=np.zeros(2)))["mean-variance"])
@@ -85,7 +109,8 @@ def test_variances_and_zeros_by_hand() -> None:
 def test_the_cells_themselves_are_at_no_distance() -> None:
     cells, space = draw(2, 50), CellSpace.of(draw(1, 300))
     found = compare(cells, cells, space=space)
-    assert found["sliced-wasserstein"] == found["mean-variance"] == found["zero-fraction"] == 0
+    assert found["mean-variance"] == 0
+    assert found["sliced-wasserstein"] < 0 and found["zero-fraction"] < 0, "two halves of one sample share no cells"
     # the mean between counts each cell's distance of 0 from itself, that within does not
     within = pdist(space.embed(cells)).mean()
     assert found["e-distance"] == pytest.approx(-2.0 * within / 50)

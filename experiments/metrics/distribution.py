@@ -1,16 +1,20 @@
 """Are sampled cells distributed as measured ones: energy distance, MMD, sliced Wasserstein, variance, zeros.
 
 Distances are taken in the `CellSpace` of the training cells: log1p of counts scaled to a common depth, along principal
-axes. Variances are those of counts scaled to that depth, zeros those of the counts themselves, gene by gene.
+axes. Variances are those of counts scaled to that depth, zeros those of the counts themselves, gene by gene. The cells
+of a sample are taken to be independent, batches included: matched batches would bias all that is taken within samples.
 """
 
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.spatial.distance import cdist, pdist
+from scipy.stats import hypergeom
 
 from experiments.metrics.base import Against, Better, FloatArray, Judges, Metric
 from experiments.metrics.cells import FEWEST_CELLS, MOST_CELLS, N_COMPONENTS, N_DIRECTIONS, CellComparison
@@ -52,20 +56,53 @@ def squared_mmd(first: FloatArray, second: FloatArray, *, scale: float) -> float
 
 
 def sliced_wasserstein(first: FloatArray, second: FloatArray, *, directions: FloatArray) -> float:
-    """Return the mean over directions of the Wasserstein-1 distance between projections, exact for any sample sizes.
+    """Return by how much two samples of h cells differ more if they are of different origin; h as in `excess`.
+
+    They differ by the mean over directions of the Wasserstein-1 distance between their projections, which is the area
+    between the fractions of cells below a place; of the h of n cells that are in a sample, it is averaged over all.
 
     Args:
-        first: (n, K) sample.
-        second: (m, K) sample.
+        first: (n, K) sample, n at least 2.
+        second: (m, K) sample, m at least 2.
         directions: (K, D) unit vectors.
     """
-    one, other = (np.sort(sample @ directions, axis=0) for sample in (first, second))
-    # both quantile functions are constant between neighbours among the fractions i/n and j/m
-    n, m = len(one), len(other)
-    ends = np.union1d(np.arange(1, n + 1) * m, np.arange(1, m + 1) * n)  # times n m, so that they are whole numbers
-    width = np.diff(ends, prepend=0) / (n * m)
-    gap = np.abs(one[(ends - 1) // m] - other[(ends - 1) // n])
-    return float((width @ gap).mean())
+    projected = np.concatenate([first, second]) @ directions
+    order = projected.argsort(axis=0, kind="stable")
+    width = np.diff(np.take_along_axis(projected, order, axis=0), axis=0)
+    below = (order < len(first)).cumsum(axis=0)[:-1]  # cells of the first sample, below the gap that follows each cell
+    of_second = np.arange(1, len(projected))[:, None] - below
+    return float((width * excess(len(first), len(second))[below, of_second]).sum(axis=0).mean())
+
+
+@lru_cache(maxsize=32)
+def excess(n: int, m: int) -> FloatArray:
+    """Return (n + 1, m + 1): by how much a fraction differs more between two samples than within them.
+
+    Row i and column j: i of n cells and j of m are marked. Of h cells drawn from each, the fractions that are marked
+    differ by some absolute value, of which this is the mean, less half of that for two times h cells drawn from the n
+    (none of them twice), less half of that for the m. h is half of the smaller number, so that there are as many.
+
+    If all n + m cells are draws of one distribution, every pair of h cells and h others is like any other, and 0 is
+    expected. If not, more is expected: |x - y| is of negative type, and so is what adds it up over genes or over places
+    on a line; this is the energy distance (Székely & Rizzo 2013) of samples of h cells.
+    """
+    h = min(n, m) // 2
+    drawn = np.arange(h + 1)
+    apart = np.abs(drawn[:, None] - drawn) / h
+    between = _chances(n, h) @ apart @ _chances(m, h).T
+    return between - 0.5 * _within(n, h)[:, None] - 0.5 * _within(m, h)
+
+
+def _within(n: int, h: int) -> FloatArray:
+    """Return (n + 1,): how much the marked fractions of h and of h other cells differ, of n of which i are marked."""
+    marked, first = np.arange(2 * h + 1), np.arange(h + 1)
+    apart = np.abs(2 * first - marked[:, None]) / h
+    return _chances(n, 2 * h) @ (_chances(2 * h, h) * apart).sum(axis=1)
+
+
+def _chances(n: int, h: int) -> FloatArray:
+    """Return (n + 1, h + 1) chances that of h of n cells j are marked, if i of the n are."""
+    return np.asarray(hypergeom.pmf(np.arange(h + 1), n, np.arange(n + 1)[:, None], h))
 
 
 def e_distances(comparison: CellComparison) -> FloatArray:
@@ -81,7 +118,7 @@ def squared_mmds(comparison: CellComparison) -> FloatArray:
 
 
 def sliced_wassersteins(comparison: CellComparison) -> FloatArray:
-    """(Q,) sliced Wasserstein distances between sampled and measured cells."""
+    """(Q,) sliced Wasserstein distances between sampled and measured cells, in excess of those within."""
     space = comparison.space
     return comparison.scores(
         lambda a, b: sliced_wasserstein(space.embed(a), space.embed(b), directions=space.directions)
@@ -109,23 +146,36 @@ def mean_variances(comparison: CellComparison) -> FloatArray:
 
 
 def zero_fractions(comparison: CellComparison) -> FloatArray:
-    """(Q,) mean over genes of the difference between the fractions of cells without a count."""
+    """(Q,) mean over genes of the difference between the fractions of cells without a count, in excess of that within.
 
-    def zeros(counts: csr_array) -> FloatArray:
-        return 1.0 - (counts > 0).sum(axis=0) / counts.shape[0]
+    Both are fractions of h cells: see `excess`.
+    """
 
-    return comparison.scores(lambda a, b: float(np.abs(zeros(a) - zeros(b)).mean()))
+    def zeros(counts: csr_array) -> NDArray[np.intp]:
+        return counts.shape[0] - (counts > 0).sum(axis=0)
+
+    return comparison.scores(lambda a, b: float(excess(a.shape[0], b.shape[0])[zeros(a), zeros(b)].mean()))
 
 
 _CELLS = (
     f"Sampled are as many cells as were measured (at most {MOST_CELLS}; {FEWEST_CELLS} at least, or there is no "
-    "score), in the proportions of their batches if the fitter tells batches apart."
+    "score), independent of each other: who tells batches apart is asked for batches drawn by chance, each as "
+    "often as training cells are of it."
 )
 _SPACE = (
     "Cells are log1p of counts scaled to the median depth of the training cells, along the first "
     f"{N_COMPONENTS} principal axes of those."
 )
-_UNBIASED = "The estimate is unbiased: 0 is expected of cells of the same distribution, and values below it are noise."
+_UNBIASED = (
+    "0 is expected of independent cells of the same distribution, and more of those of any other; values below it are "
+    "noise, or cells that are not independent. The mean over perturbations is taken with the signs, so that noise "
+    "cancels, and is judged by its distance from 0."
+)
+_HALVES = (
+    "The difference between two samples of half as many cells, one sampled and one held out, less the mean of those "
+    "between two sampled and between two held-out ones, over all ways to draw them: few cells differ much by chance, "
+    "and would be nearer to cells of too little noise than to those of their own distribution."
+)
 _NOISE = "Two samples of the same distribution differ too: how much is what replicate scores."
 
 METRICS = (
@@ -164,13 +214,13 @@ METRICS = (
     Metric(
         name="sliced-wasserstein",
         function=sliced_wassersteins,
-        range=(0.0, math.inf),
-        better=Better.LOWER,
+        range=(-math.inf, math.inf),
+        better=Better.NEARER,
         best=0.0,
         sentence=f"Mean over {N_DIRECTIONS} fixed random directions of the Wasserstein-1 distance between sampled and "
-        f"held-out cells, projected. {_SPACE} {_CELLS} {_NOISE}",
+        f"held-out cells, projected, in excess of chance. {_HALVES} {_SPACE} {_CELLS} {_UNBIASED}",
         source="Rabin et al. (2011) and Bonneel et al. (2015), Journal of Mathematical Imaging and Vision 51, 22-45; "
-        "of order 1 instead of 2.",
+        "of order 1 instead of 2, and less the distance within, as in the energy distance.",
         against=Against.MEASURED,
         label="Sliced Wasserstein",
         needs=Claim.DISTRIBUTION,
@@ -196,12 +246,13 @@ METRICS = (
     Metric(
         name="zero-fraction",
         function=zero_fractions,
-        range=(0.0, 1.0),
-        better=Better.LOWER,
+        range=(-1.0, 1.0),
+        better=Better.NEARER,
         best=0.0,
-        sentence="Mean over genes of the difference between sampled and held-out cells in the fraction of cells "
-        f"without a count, whatever their depth. {_CELLS} {_NOISE}",
-        source="Fraction of zeros, as in Soneson & Robinson (2018), Bioinformatics 34, 691-692, gene by gene.",
+        sentence="Mean over genes of the difference between sampled and held-out cells in the fraction of cells with "
+        f"no count, whatever their depth, in excess of chance. {_HALVES} {_CELLS} {_UNBIASED}",
+        source="Fraction of zeros, as in Soneson & Robinson (2018), Bioinformatics 34, 691-692, gene by gene; less the "
+        "difference within, as in the energy distance.",
         against=Against.MEASURED,
         label="Zeros, |Δ fraction|",
         needs=Claim.DISTRIBUTION,

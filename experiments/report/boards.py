@@ -10,7 +10,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from experiments.controls import FAMILY as CONTROL_FAMILY
-from experiments.metrics import METRICS, Judges, Metric
+from experiments.metrics import METRICS, Better, Judges, Metric
 from experiments.outputs import slug
 from experiments.report.score_pictures import anchored_picture
 from experiments.report.style import FAMILY_COLOURS, INK, to_svg
@@ -115,7 +115,7 @@ def _row(line: Line, metrics: Sequence[Metric], best: dict[str, set[str]], secon
             {
                 "value": number(value, digits=3 if metric.judges.by_query else 2),
                 "anchored": number(anchored, digits=2),
-                "key": key(value.mean),
+                "key": key(-metric.merit(value.mean) if metric.better is Better.NEARER else value.mean),
                 "best": line.fitter in best[metric.name],
             }
         )

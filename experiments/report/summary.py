@@ -83,7 +83,8 @@ def leaderboard(scores: pd.DataFrame, judges: Judges = Judges.PREDICTION) -> lis
     """Return the lines of one screen and split: families in their order, controls last; in each, from best to worst.
 
     The order within a family is that of the mean anchored score over the metrics held against truth (over all, if there
-    are none); then come those without a score. A fitter that does not claim the kind of answer at all has no line.
+    are none); seeds that miss the best score on either side do not cancel in it. Then come those without a score. A
+    fitter that does not claim the kind of answer at all has no line.
 
     Args:
         scores: rows of one screen and split.
