@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from fitters.errors import FitterError
 from fitters.measurement import LEAST_CONTROL_COUNTS
+from fitters.pool_bias import PoolBias, against_controls
 from fitters.training.cells import CellTable
 from simcell.labels import CONTROL
-from simcell.profiles import log_profile
+from simcell.profiles import SCALE, log_profile
 
 FloatArray = NDArray[np.float64]
 
@@ -66,8 +67,16 @@ def pooled_responses(table: CellTable, *, cells_per_pool: int) -> PooledResponse
     random, by a hash of their counts. With f the fractions of counts of a pool, f_b those of the controls of its batch
     (of all controls, where the batch's have fewer than `LEAST_CONTROL_COUNTS` counts of a gene) and c those of all
     controls, the profile of the pool is ``L(c f / f_b)``, L the log profile: what a batch does to a gene, it does to f
-    and to f_b. Against all controls it is ``L(f)``. The change is the profile minus the mean profile of the pools of
-    the controls, made in the same way, so that the bias of a logarithm of few counts is on both sides.
+    and to f_b. The matched change is this profile minus ``L(c)``; the pooled one is ``L(f)`` minus its mean over pools
+    of controls. Before that, biases are taken out of the profiles:
+
+    - The logarithm of few counts is biased downwards, the more so the smaller the pool, and pools of controls are
+      seldom of the size of the perturbed. From each profile the bias of a pool of its size is subtracted, and that of
+      the f_b it was divided by is added (see `PoolBias`: it is what controls show that are dealt into pools of many
+      sizes). It is that of the level and depth of all cells of the condition (see `against_controls`): of genes that
+      change much, what is left is an error of second order.
+    - ``1 / f_b`` of few controls is too large on average, and so is the sum over genes that c f / f_b is divided by to
+      be a fraction: each term is divided by its excess, by the variance of f_b.
     """
     from scipy.sparse import csr_array
 
@@ -94,12 +103,23 @@ def pooled_responses(table: CellTable, *, cells_per_pool: int) -> PooledResponse
     reference = np.where(of_batch >= LEAST_CONTROL_COUNTS, of_batch / depth, all_controls)
     measured = everywhere >= LEAST_CONTROL_COUNTS
 
-    ratio = np.where(measured, fraction / np.where(reference > 0, reference, 1.0)[batch], 1.0)
-    found = []
-    for profile in (log_profile(all_controls * ratio), log_profile(fraction)):
-        change = profile - profile[is_control].mean(axis=0)
-        found.append(np.where(measured, change, 0.0)[~is_control])
+    correction = np.where(measured, all_controls / np.where(reference > 0, reference, 1.0), 1.0)
     n_cells = np.bincount(pool)
+    bias = PoolBias.of(table.counts[table.control], table.batch[table.control], correction)
+    level, depth = against_controls(condition, n_cells, total, reference[batch], is_control)
+    of_pools = bias.at(n_cells[:, None], level=level, depth=depth)
+    n_controls = np.bincount(table.batch[table.control], minlength=n_batches)[:, None]
+    of_reference = bias.at(np.where(of_batch >= LEAST_CONTROL_COUNTS, n_controls, n_controls.sum()))
+
+    # with f_b not known exactly, c / f_b is too large on average, and so would be the sum that the fractions are of
+    share = of_batch / np.maximum(everywhere, 1.0)
+    too_large = 1.0 + np.where(of_batch >= LEAST_CONTROL_COUNTS, 1.0 - share, 0.0) * bias.relative_variance(of_batch)
+    corrected = np.where(measured, fraction * correction[batch], all_controls)
+    whole = (corrected / too_large[batch]).sum(axis=1, keepdims=True)
+    matched = np.log1p(SCALE * corrected / whole) - of_pools + of_reference[batch] - log_profile(all_controls)
+    pooled = log_profile(fraction) - of_pools
+    pooled -= pooled[is_control].mean(axis=0)
+    found = [np.where(measured, change, 0.0)[~is_control] for change in (matched, pooled)]
     return PooledResponses(
         condition[~is_control], batch[~is_control], found[0], found[1], measured, n_cells[~is_control]
     )

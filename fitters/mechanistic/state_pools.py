@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fitters.errors import FitterError
-from fitters.measurement import LEAST_CONTROL_COUNTS
+from fitters.mechanistic.state_fractions import Fractions
 from fitters.mechanistic.states import Contexts
 from fitters.training.cells import CellTable
 from simcell.labels import CONTROL, perturbation_targets
@@ -65,7 +64,8 @@ class StatePools:
         reference: (G,) log profile of the controls of context 0.
         control: (K, G) log profiles of the controls of each context.
         n_controls: (K,) control cells of each context.
-        mean: (K, C, G) change of the log profile of each condition from `reference`; NaN where there are no cells.
+        mean: (K, C, G) change of the log profile of each condition's cells together from `reference`; NaN where there
+            are no cells.
     """
 
     basis: Basis
@@ -91,27 +91,32 @@ class StatePools:
         the context (where the batch's controls show a gene at less than a tenth of that, its batch is not corrected),
         and by the median ratio of its condition to control, for fractions add up to one (as in `relative_levels`).
 
+        The logarithm of few counts is biased downwards. From every profile the bias of a pool of its size is subtracted
+        (see `PoolBias`, estimated from the controls of each context; what it says of levels far from the controls' is
+        of second order): pools of controls are on average at the state of all controls together, from which levels are
+        taken, and those of a perturbation at its own, however small they are.
+
         Raises:
             FitterError: a context without controls.
         """
-        corrected, raw, own, everyone, group = _fractions(table, contexts, cells_per_pool, fitter)
-        reference = np.log1p(SCALE * everyone[0])
-        control = np.log1p(SCALE * everyone)
-        condition, batch, context, n_cells = group
-        n_conditions = len(table.conditions)
+        of = Fractions.of(table, contexts, cells_per_pool=cells_per_pool, fitter=fitter)
+        condition, batch, context, n_cells = of.condition, of.batch, of.context, of.n_cells
+        reference = np.log1p(SCALE * of.everyone[0])
+        control = np.log1p(SCALE * of.everyone)
+        n_contexts, n_conditions = len(of.everyone), len(table.conditions)
         targets = _targets(table)
 
-        level = np.log1p(SCALE * corrected)
-        mean = np.full((len(everyone), n_conditions, level.shape[1]), np.nan)
-        for k in range(len(everyone)):
-            for c in np.unique(condition[context == k]):
-                here = (context == k) & (condition == c)
-                together = np.average(corrected[here], axis=0, weights=n_cells[here])
-                mean[k, c] = np.log1p(SCALE * together) - reference
+        mean = np.full((n_contexts, n_conditions, len(table.genes)), np.nan)
+        for k, c in np.unique(np.column_stack([context, condition]), axis=0):
+            here = (context == k) & (condition == c)
+            together = np.average(of.corrected[here], axis=0, weights=n_cells[here])
+            mean[k, c] = np.log1p(SCALE * together) - of.bias_together[k, c] - reference
+        level = np.log1p(SCALE * of.corrected) - of.bias_corrected
         change = np.where(targets[condition], control[context], level) - reference
-        log_raw, log_own = np.log1p(SCALE * raw), np.log1p(SCALE * own)
+        log_raw, log_own = np.log1p(SCALE * of.raw) - of.bias_raw, np.log1p(SCALE * of.own) - of.bias_own
+        everyone = control - of.bias_everyone
         matched = np.where(targets[condition], 0.0, log_raw - log_own)
-        pooled = np.where(targets[condition], 0.0, log_raw - control[context])
+        pooled = np.where(targets[condition], 0.0, log_raw - everyone[context])
         basis = _basis(mean, targets, control - reference, table, dimensions, condition, context, n_cells)
         is_control = table.conditions.index(CONTROL)
         return cls(
@@ -128,7 +133,7 @@ class StatePools:
             n_controls=np.bincount(
                 context[condition == is_control],
                 weights=n_cells[condition == is_control],
-                minlength=len(everyone),
+                minlength=n_contexts,
             ).astype(np.int64),
             mean=mean,
         )
@@ -143,62 +148,6 @@ def _targets(table: CellTable) -> NDArray[np.bool_]:
             if target in column:
                 found[row, column[target]] = True
     return found
-
-
-def _fractions(
-    table: CellTable, contexts: Contexts, cells_per_pool: int, fitter: str
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, tuple[Codes, Codes, Codes, NDArray[np.int64]]]:
-    """Return (P, G) corrected and raw fractions and those of each pool's own controls, (K, G) those of all controls."""
-    n_contexts, n_batches, n_conditions = len(contexts.all), len(table.batches), len(table.conditions)
-    key = (contexts.code * n_batches + table.batch) * n_conditions + table.condition
-    pool = np.empty(table.n_cells, dtype=np.intp)
-    keys: list[int] = []
-    for value in np.unique(key):
-        cells = np.flatnonzero(key == value)
-        for part in np.array_split(cells, -(-cells.size // cells_per_pool)):
-            pool[part] = len(keys)
-            keys.append(int(value))
-    pool_key = np.array(keys, dtype=np.intp)
-    condition, batch = pool_key % n_conditions, pool_key // n_conditions % n_batches
-    context = pool_key // (n_conditions * n_batches)
-    total = _summed(table, pool, len(keys))
-    n_cells = np.bincount(pool, minlength=len(keys)).astype(np.int64)
-    is_control = condition == table.conditions.index(CONTROL)
-    by_batch = np.zeros((n_contexts, n_batches, total.shape[1]))
-    np.add.at(by_batch, (context[is_control], batch[is_control]), total[is_control])
-    everywhere = by_batch.sum(axis=1)
-    for k, depth in enumerate(everywhere.sum(axis=1)):
-        if depth == 0:
-            one = contexts.all[k]
-            raise FitterError(fitter, f"no controls at {one.time:g} h in medium {one.medium!r} of arm {one.arm!r}")
-    everyone = _normalised(everywhere)
-    own_fraction = _normalised(by_batch)
-    own_fraction = np.where(by_batch.sum(axis=2, keepdims=True) > 0, own_fraction, everyone[:, None])
-    raw, own, all_of = _normalised(total), own_fraction[context, batch], everyone[context]
-    measured = (everywhere >= LEAST_CONTROL_COUNTS).all(axis=0)
-    corrects = measured & (own > 0.1 * all_of)
-    corrected = raw * np.where(corrects, all_of / np.where(corrects, own, 1.0), 1.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        for k in range(n_contexts):
-            for c in np.unique(condition[context == k]):
-                here = (context == k) & (condition == c)
-                together = np.average(corrected[here], axis=0, weights=total[here].sum(axis=1))
-                median = np.median((together / everyone[k])[measured]) if measured.any() else 1.0
-                corrected[here] /= median if np.isfinite(median) and median > 0 else 1.0
-    corrected = np.where(measured, corrected, all_of)
-    return corrected, raw, own, everyone, (condition, batch, context, n_cells)
-
-
-def _summed(table: CellTable, pool: Codes, n_pools: int) -> FloatArray:
-    from scipy.sparse import csr_array
-
-    ones = np.ones(table.n_cells)
-    membership = csr_array((ones, (pool, np.arange(table.n_cells))), shape=(n_pools, table.n_cells))
-    return np.asarray((membership @ table.counts.astype(np.float64)).todense())
-
-
-def _normalised(total: FloatArray) -> FloatArray:
-    return total / np.maximum(total.sum(axis=-1, keepdims=True), 1.0)
 
 
 def _basis(
