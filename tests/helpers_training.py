@@ -13,7 +13,8 @@ from torch import Tensor
 from fitters.results import LossHistory
 from fitters.training.batches import RowLabels
 from fitters.training.devices import seeded
-from fitters.training.loop import Moment, train
+from fitters.training.loop import train
+from fitters.training.objective import Moment
 from fitters.training.options import TrainedFitter
 
 N_ROWS, N_CONDITIONS = 120, 12

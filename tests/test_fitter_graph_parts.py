@@ -15,7 +15,7 @@ from fitters.graph.graph_module import GraphNet, GraphObjective, MessagePassing,
 from fitters.knowledge import Knowledge, PriorGraph
 from fitters.pooled_responses import PooledResponses, pooled_responses
 from fitters.training.cells import CellTable
-from fitters.training.loop import Moment
+from fitters.training.objective import Moment
 from simcell.profiles import log_profile
 
 FloatArray = NDArray[np.float64]

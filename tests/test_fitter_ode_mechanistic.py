@@ -21,7 +21,7 @@ from fitters.mechanistic.mechanistic_rows import trajectories
 from fitters.mechanistic.mechanistic_screening import layout_of
 from fitters.mechanistic.regulation_relative import REGULATIONS, relative_rate
 from fitters.registry import load
-from fitters.training.loop import Moment
+from fitters.training.objective import Moment
 
 START = Moment(0, 0.0)
 

@@ -148,7 +148,7 @@ def test_the_arrays_decode_as_the_module_does(options: dict[str, Any]) -> None:
 @pytest.mark.parametrize("likelihood", ["nb", "zinb"])
 def test_gradients_agree_with_finite_differences(likelihood: str) -> None:
     """Errors of responses are not meant to move the encoder, and so their slope is taken with the encoder at rest."""
-    from fitters.training.loop import Moment
+    from fitters.training.objective import Moment
 
     responses = {"response": 1.0, "contrast_matched": 1.0, "contrast_pooled": 1.0}
     data = world(batch_sd=0.5, late_gain=2.0, cells=4).data
@@ -188,7 +188,7 @@ def test_gradients_agree_with_finite_differences(likelihood: str) -> None:
 
 
 def test_the_matched_contrast_of_controls_is_0_and_the_pooled_one_sees_the_batch() -> None:
-    from fitters.training.loop import Moment
+    from fitters.training.objective import Moment
 
     losses = {"contrast_matched": 1.0, "contrast_pooled": 1.0}
     data = world(batch_sd=0.8, cells=20).data
@@ -247,7 +247,7 @@ def test_masks_of_predictions_are_the_mean_of_those_of_training() -> None:
 
 def test_mean_profiles_of_the_loss_are_of_umis_that_are_left() -> None:
     """Zeros that one gene alone has, half of its counts: its share of the UMIs is halved, and brought to a sum of 1."""
-    from fitters.training.loop import Moment
+    from fitters.training.objective import Moment
 
     data = world(cells=5).data
     module = module_of(data, likelihood="zinb", losses={"response": 1.0})

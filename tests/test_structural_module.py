@@ -16,7 +16,7 @@ from fitters.errors import FitterError  # noqa: E402
 from fitters.scm.pools import make_pools  # noqa: E402
 from fitters.scm.scm_nonlinear import ScmNonlinear  # noqa: E402
 from fitters.scm.structural_module import GroupedProximalAdam, StructuralModule  # noqa: E402
-from fitters.training.loop import Moment  # noqa: E402
+from fitters.training.objective import Moment  # noqa: E402
 
 WANTED = torch.tensor(np.random.default_rng(0).normal(size=(4, 4, 2)))
 PRICE = torch.linspace(0.2, 2.0, 16).double().reshape(4, 4)

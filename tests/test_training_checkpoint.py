@@ -17,7 +17,7 @@ from fitters.errors import FitterError  # noqa: E402
 from fitters.training import loop  # noqa: E402
 from fitters.training.cells import CellTable  # noqa: E402
 from fitters.training.checkpoint import FORMAT, Checkpoint, State, check_stages, fingerprint_of  # noqa: E402
-from fitters.training.loop import Moment  # noqa: E402
+from fitters.training.objective import Moment  # noqa: E402
 
 WAYS: dict[str, dict[str, Any]] = {
     "adam": {"batch_size": 16},

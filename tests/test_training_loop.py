@@ -17,7 +17,7 @@ from helpers_training import Breaking, Linear, Recording, built, labels, paramet
 from fitters.errors import FitterError  # noqa: E402
 from fitters.training import loop  # noqa: E402
 from fitters.training.devices import seeded  # noqa: E402
-from fitters.training.loop import Moment  # noqa: E402
+from fitters.training.objective import Moment  # noqa: E402
 
 
 def test_it_learns_and_says_what_it_took() -> None:

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 from helpers_training import Linear, built, labels, parameters_of, recording, trained  # noqa: E402
 
 from fitters.training.devices import seeded  # noqa: E402
-from fitters.training.loop import Moment  # noqa: E402
+from fitters.training.objective import Moment  # noqa: E402
 from fitters.training.options import LEAST_RATE  # noqa: E402
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, scaled_dot_product_attention
 
 from fitters.losses import contrast, squared_error
-from fitters.training.loop import Moment
+from fitters.training.objective import Moment
 
 SMALL = 0.1  # standard deviation of embeddings before anything is learned
 RANK_WAVES = 8  # sines and cosines by which a rank is told

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from fitters.losses import contrast, squared_error
 from fitters.pooled_responses import FloatArray, PooledResponses
-from fitters.training.loop import Moment
+from fitters.training.objective import Moment
 
 POSITION_WEIGHT = 0.2  # of what a gene's neighbours say of it, beside what is its own; as in the original
 

@@ -14,7 +14,7 @@ from fitters import losses
 from fitters.mechanistic.mechanistic_course import integrate
 from fitters.mechanistic.mechanistic_parameters import RESIDUAL, MechanisticParameters, Parameters
 from fitters.mechanistic.mechanistic_steady import steady_state
-from fitters.training.loop import Moment
+from fitters.training.objective import Moment
 
 
 class MechanisticField(MechanisticParameters):

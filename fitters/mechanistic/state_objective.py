@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from fitters import losses
 from fitters.mechanistic.state_module import StateModel
 from fitters.mechanistic.state_training import Prepared
-from fitters.training.loop import Moment
+from fitters.training.objective import Moment
 from simcell.labels import perturbation_targets
 
 

@@ -59,6 +59,9 @@ class Prepared:
         notes = []
         if contexts.untimed:
             notes.append(f"no times, no protocol: perturbed for {HOURS_UNKNOWN:g} h is taken for granted")
+        else:
+            last = max(context.time for context in contexts.all)
+            notes.append(f"what is said of hours after {last:g} is extrapolated")
         if dimensions is not None and pools.basis.dimensions < dimensions:
             notes.append(f"dimensions reduced from {dimensions} to {pools.basis.dimensions}")
         return cls(

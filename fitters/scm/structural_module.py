@@ -18,7 +18,7 @@ from fitters.name_keys import keyed_normals
 from fitters.scm.cycle_breaking import break_cycles
 from fitters.scm.pools import Pools
 from fitters.scm.structural_equations import Equations
-from fitters.training.loop import Moment
+from fitters.training.objective import Moment
 
 FloatArray = NDArray[np.float64]
 

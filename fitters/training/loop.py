@@ -11,8 +11,7 @@ import math
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from fitters.training.batches import RowLabels, Rows, epoch_batches
 from fitters.training.checkpoint import Checkpoint, State, copied, model_name
 from fitters.training.devices import device_of, one_thread, seeded
 from fitters.training.memory import peak_memory
+from fitters.training.objective import Moment, Objective
 from fitters.training.optimisers import Steps
 from fitters.training.options import TrainedFitter
 
@@ -34,35 +34,8 @@ BATCHES, TRAINING, HELD_OUT = 1701, 1702, 1703
 EXPLOSION = 1e6
 
 
-@dataclass(frozen=True)
-class Moment:
-    """Where a training stands: epoch from 0, and the share of the most epochs that have passed, in [0, 1)."""
-
-    epoch: int
-    share: float
-
-
-class Objective(Protocol):
-    """A torch.nn.Module with its data, which turns rows into terms.
-
-    It may also have
-
-    - `stopping`: names of terms whose weighted sum is held against what is held out (by default the first term that is
-      minimised; those of weight 0 do not count), or a mapping of terms to weights of its own for that
-    - `after_step(learning_rate)`, called without gradients after each step (a proximal map)
-    - `parameter_groups()`, as torch's optimisers take them
-    - `weight_now(term, moment)`, what the weight of a term is multiplied by at a moment of the training (a warm-up);
-      what is recorded, and what is held out, stays as it is
-    - `least_gain`, how much less the loss has to become in an epoch of L-BFGS for the training to go on
-    - `make_optimiser(learning_rate)`, a torch.optim.Optimizer in place of those of the options
-    """
-
-    def terms(self, rows: Tensor, moment: Moment) -> Mapping[str, Tensor]:
-        """Return the unweighted value of every term on some rows, each a mean over rows so that batches compare."""
-
-
 def train(
-    objective: Any,
+    objective: Objective,
     labels: RowLabels,
     options: TrainedFitter,
     *,

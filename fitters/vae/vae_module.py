@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, logsigmoid
 
 from fitters.losses import contrast, negative_binomial
-from fitters.training.loop import Moment
+from fitters.training.objective import Moment
 from fitters.vae.cells_and_doses import CellsAndDoses
 from fitters.vae.disentangling import Reversal, conditional_discrepancy
 from fitters.vae.latent_shift import LatentShift, positive
