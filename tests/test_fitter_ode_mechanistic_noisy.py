@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers_mechanistic import steady_world
+from helpers_mechanistic import course_world, steady_world
+from scipy.sparse import csr_array
 
 import simcell
 from experiments.metrics.estimates import NetworkComparison
 from experiments.metrics.network import auprc_ratio
 from experiments.splits import SPLITS
 from experiments.training import Examination, conditions, examine
+from fitters.mechanistic import mechanistic_uncertainty
 from fitters.mechanistic.mechanistic_fit import MechanisticFit
 from fitters.mechanistic.mechanistic_rows import Trajectories, trajectories
 from fitters.registry import load
@@ -80,3 +82,30 @@ def test_hill_coefficients_stay_within_their_range_whatever_a_line_search_tries(
         with torch.no_grad():
             hill = dataclasses.replace(fit, state=state).field.hill
         assert torch.allclose(hill, torch.full_like(hill, bound))
+
+
+def test_half_lives_are_not_told_from_noisy_courses_without_the_proteins_that_delay_them() -> None:
+    data = course_world("linear", seed=1, hours=(6.0, 16.0, 32.0), protein_half_life=6.0).data
+    counts = np.asarray(data.counts.todense(), dtype=float)
+    thinned = np.random.default_rng(3).poisson(counts * 1e5 / counts.sum(axis=1, keepdims=True))
+    noisy = dataclasses.replace(data, counts=csr_array(thinned.astype(np.int32)))
+    options = {"regulation": "linear", "epochs": 2, "first_epochs": 2, "step_hours": 4.0, "doubling_time": None}
+
+    def told(protein: bool) -> int:
+        fit = load("ode-mechanistic", protein=protein, **options).fit(noisy, seed=0)
+        assert any("not told from half-lives" in note for note in fit.notes) is not protein
+        kinetics = fit.kinetics()
+        assert kinetics is not None
+        return int(kinetics.quantities["half_life"].identified.sum())
+
+    assert told(False) == 0 < told(True)
+
+
+def test_a_gene_that_is_missed_by_more_than_its_errors_is_known_less_well() -> None:
+    rng = np.random.default_rng(5)
+    missed = rng.normal(size=(4000, 3)) * np.array([0.2, 0.1, 0.05])
+    weight = np.full(missed.shape, 100.0)  # standard errors of 0.1
+    weight[:2000] = 0.0  # not measured
+    excess = mechanistic_uncertainty._excess(weight, missed, np.full(3, 5.0))
+    assert excess[0] == pytest.approx(4.0, rel=0.15)  # standard deviation 0.13
+    assert excess[1] == pytest.approx(1.0, rel=0.15) and excess[2] == 1.0

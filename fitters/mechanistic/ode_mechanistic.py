@@ -72,7 +72,9 @@ class OdeMechanistic(TrainedFitter):
     What can be told: at rest neither rates nor absolute production, but ``activity`` (production over its maximum, of
     functions that saturate, where a gene's inputs vary enough) or ``basal/activity`` (of those that add); from time
     courses also ``half_life`` and, with proteins, ``protein_half_life``. Of those that the data leave open nothing is
-    said; nothing of activities where levels are measured no better than to 1%, for noise in the inputs bends too.
+    said. Where levels are measured no better than to 1%, nothing is said of activities, for noise in the inputs bends
+    too, nor of half-lives without proteins, whose delay would pass for slow transcripts. Intervals are given the
+    parameters of all other genes and the choice of edges: where levels are noisy they are too narrow.
 
     Source: the models of mRNA (and protein) balance with regulated production of Ma et al. / Dibaeinia & Sinha
     (SERGIO), Cell Systems 11 (2020), Bintu et al. (2005) and Aguirre et al. (2024); fitting perturbation responses to
@@ -227,7 +229,10 @@ class OdeMechanistic(TrainedFitter):
             claims=self.claims,
             scope=Scope.of(data),
             control=data.control,
-            notes=(*rows.notes, *self._notes(course, settled=len(history.training) < self.epochs)),
+            notes=(
+                *rows.notes,
+                *self._notes(course, told=rows.precise or self.protein, settled=len(history.training) < self.epochs),
+            ),
             history=replace(history, earlier=tuple(earlier)),
             genes=data.genes,
             rows=rows,
@@ -256,9 +261,11 @@ class OdeMechanistic(TrainedFitter):
             problem = f"no cells were perturbed for settled_after = {self.settled_after:g} h or longer"
             raise FitterError(self.name, f"term steady_state_settled: {problem}; the data have {hours} h")
 
-    def _notes(self, course: bool, *, settled: bool) -> tuple[str, ...]:
+    def _notes(self, course: bool, *, told: bool, settled: bool) -> tuple[str, ...]:
         if not course:
             found = "fitted to steady states: rates are not told"
+        elif not told:
+            found = "fitted to noisy time courses without proteins, whose delay is not told from half-lives"
         elif self.doubling_time is None:
             found = "fitted to time courses; cells are taken not to grow"
         else:
