@@ -98,7 +98,7 @@ def _lines(table: pd.DataFrame, wide: pd.DataFrame, made_by: dict[str, Any]) -> 
     if len(problems):
         yield from ("", "## What failed", "")
         for (fitter, problem), rows in problems.groupby(["fitter", "problem"], sort=False):
-            yield f"- {fitter}, {len(rows)} times: {problem}"
+            yield f"- {fitter}, {'once' if len(rows) == 1 else f'{len(rows)} times'}: {problem}"
     yield from ("", "Means with 95% intervals (Student's t over networks). Every value is in losses.csv.")
 
 

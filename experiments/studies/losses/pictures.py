@@ -19,6 +19,8 @@ def draw_errors(relative: pd.Series) -> bytes:
     systems = list(dict.fromkeys(relative.index.get_level_values("controls")))
     weights = sorted(set(relative.index.get_level_values("weight")))
     knobs = sorted(set(relative.index.droplevel(["controls", "fitter", "weight", "seed"])))
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     with drawing():
         figure = new_figure(4.6 * len(systems), 3.0 * len(fitters) + 0.6)
         grid = figure.subplots(len(fitters), len(systems), sharey="row", squeeze=False)
@@ -44,7 +46,9 @@ def draw_errors(relative: pd.Series) -> bytes:
                 axes.set_title(f"{fitter}, {controls} controls")
                 axes.set_xticks(range(len(weights)), ["off" if weight == 0 else f"{weight:g}" for weight in weights])
                 axes.set_yscale("log")
+                axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))  # labels also within one decade
                 axes.yaxis.set_major_formatter("{x:g}")
+                axes.yaxis.set_minor_formatter(NullFormatter())
                 guide_lines(axes, axis="y")
                 if row == len(fitters) - 1:
                     axes.set_xlabel("weight of the steady state of controls")
