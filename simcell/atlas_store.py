@@ -20,7 +20,7 @@ import xarray as xr
 import zarr
 from numpy.typing import NDArray
 
-from simcell.dataset import READ_ERRORS, check_chunks, first_line, open_store
+from simcell.dataset import open_checked, open_store
 from simcell.errors import DataError
 from simcell.output import check_output, staged
 from simcell.schema import ATLAS_FORMAT as FORMAT
@@ -179,24 +179,7 @@ def load_atlas(path: str | os.PathLike[str], *, verify: bool = False) -> xr.Data
         DataError: in one line, for a path that is missing, foreign, unfinished, truncated, damaged, or of another
             schema version.
     """
-    path = Path(path)
-    if not path.exists():
-        raise DataError(f"{path}: does not exist")
-    try:
-        root = json.loads((path / "zarr.json").read_text())
-        attributes = root["attributes"]
-    except (OSError, ValueError, LookupError, TypeError):
-        raise DataError(f"{path}: not {KIND} (zarr.json cannot be read)") from None
-    try:
-        _check_attributes(attributes)
-        check_chunks(path, root, verify=verify)
-        tree = open_store(path)
-        _validate(tree)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from None
-    except (*READ_ERRORS, TypeError) as error:
-        raise DataError(f"{path}: damaged ({first_line(error)})") from error
-    return tree
+    return open_checked(path, what=KIND, check=_check_attributes, validate=_validate, verify=verify)
 
 
 def is_atlas(path: Path) -> bool:

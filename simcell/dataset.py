@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -94,19 +94,41 @@ def load(path: str | os.PathLike[str], *, verify: bool = False) -> xr.DataTree:
         DataError: in one line, for a path that is missing, foreign, unfinished, truncated, damaged, or of another
             schema version.
     """
+    return open_checked(path, what="a simcell data set", check=check_attributes, validate=validate, verify=verify)
+
+
+def open_checked(
+    path: str | os.PathLike[str],
+    *,
+    what: str,
+    check: Callable[[Any], None],
+    validate: Callable[[xr.DataTree], None],
+    verify: bool,
+) -> xr.DataTree:
+    """Open a zarr folder lazily once it is known to be whole: its attributes, its chunks, then what is in them.
+
+    Args:
+        what: it should be, for errors.
+        check: of the root's attributes; raises DataError.
+        validate: of the open tree; raises DataError.
+        verify: as in `load`.
+
+    Raises:
+        DataError: as in `load`.
+    """
     path = Path(path)
     if not path.exists():
         raise DataError(f"{path}: does not exist")
     metadata = path / "zarr.json"
     if not metadata.is_file():
-        raise DataError(f"{path}: not a simcell data set (no zarr.json in it)")
+        raise DataError(f"{path}: not {what} (no zarr.json in it)")
     try:
         root = json.loads(metadata.read_text())
         attributes = root["attributes"]
     except (OSError, ValueError, LookupError, TypeError):
-        raise DataError(f"{path}: not a simcell data set (zarr.json cannot be read)") from None
+        raise DataError(f"{path}: not {what} (zarr.json cannot be read)") from None
     try:
-        check_attributes(attributes)
+        check(attributes)
         check_chunks(path, root, verify=verify)
         tree = open_store(path)
         validate(tree)

@@ -8,7 +8,7 @@ of a sample are taken to be independent, batches included: matched batches would
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -178,84 +178,66 @@ _HALVES = (
 )
 _NOISE = "Two samples of the same distribution differ too: how much is what replicate scores."
 
+_OF_CELLS = partial(Metric, best=0.0, against=Against.MEASURED, needs=Claim.DISTRIBUTION, judges=Judges.CELLS)
+
 METRICS = (
-    Metric(
+    _OF_CELLS(
         name="e-distance",
         function=e_distances,
         range=(-math.inf, math.inf),
         better=Better.NEARER,
-        best=0.0,
         sentence="Energy distance between sampled and held-out cells: twice the mean distance between two cells of "
         f"different origin, less that within either. {_SPACE} {_CELLS} {_UNBIASED}",
         source="E-distance of Peidli et al. (2024), Nature Methods 21, 531-540, after Székely & Rizzo (2013). The "
         "paper takes squared Euclidean distances, of which only the difference of the means remains; here, as in the "
         "authors' later code and in Székely & Rizzo, they are not squared, so that the whole distribution counts.",
-        against=Against.MEASURED,
         label="E-distance",
-        needs=Claim.DISTRIBUTION,
-        judges=Judges.CELLS,
     ),
-    Metric(
+    _OF_CELLS(
         name="mmd",
         function=squared_mmds,
         range=(-2.0, 2.0),
         better=Better.NEARER,
-        best=0.0,
         sentence="Squared maximum mean discrepancy between sampled and held-out cells, by Gaussian kernels of "
         f"{', '.join(f'{width:g}' for width in WIDTHS)} times the median distance between training cells. {_SPACE} "
         f"{_CELLS} {_UNBIASED}",
         source="Gretton et al. (2012), Journal of Machine Learning Research 13, 723-773, equation 3; the mean of three "
         "kernels in the place of one.",
-        against=Against.MEASURED,
         label="MMD²",
-        needs=Claim.DISTRIBUTION,
-        judges=Judges.CELLS,
     ),
-    Metric(
+    _OF_CELLS(
         name="sliced-wasserstein",
         function=sliced_wassersteins,
         range=(-math.inf, math.inf),
         better=Better.NEARER,
-        best=0.0,
         sentence=f"Mean over {N_DIRECTIONS} fixed random directions of the Wasserstein-1 distance between sampled and "
         f"held-out cells, projected, in excess of chance. {_HALVES} {_SPACE} {_CELLS} {_UNBIASED}",
         source="Rabin et al. (2011) and Bonneel et al. (2015), Journal of Mathematical Imaging and Vision 51, 22-45; "
         "of order 1 instead of 2, and less the distance within, as in the energy distance.",
-        against=Against.MEASURED,
         label="Sliced Wasserstein",
-        needs=Claim.DISTRIBUTION,
-        judges=Judges.CELLS,
     ),
-    Metric(
+    _OF_CELLS(
         name="mean-variance",
         function=mean_variances,
         range=(0.0, math.inf),
         better=Better.LOWER,
-        best=0.0,
         sentence="Difference between sampled and held-out cells in ln(variance / mean) of counts scaled to the median "
         f"depth of the training cells: its mean in each of {N_GROUPS} groups of genes of like mean, of which the "
         f"absolute values are averaged; genes of at least {LEAST_MEAN:g} counts per training cell. 0.69 "
         f"is a factor of two. {_CELLS} {_NOISE}",
         source="The relation of mean and variance by which simulators of counts are judged (Soneson & Robinson 2018, "
         f"Bioinformatics 34, 691-692); {PRIOR:g} is added to both, for genes without counts.",
-        against=Against.MEASURED,
         label="Mean–variance, |Δ ln Fano|",
-        needs=Claim.DISTRIBUTION,
-        judges=Judges.CELLS,
     ),
-    Metric(
+    _OF_CELLS(
         name="zero-fraction",
         function=zero_fractions,
         range=(-1.0, 1.0),
         better=Better.NEARER,
-        best=0.0,
         sentence="Mean over genes of the difference between sampled and held-out cells in the fraction of cells with "
         f"no count, whatever their depth, in excess of chance. {_HALVES} {_CELLS} {_UNBIASED}",
         source="Fraction of zeros, as in Soneson & Robinson (2018), Bioinformatics 34, 691-692, gene by gene; less the "
         "difference within, as in the energy distance.",
-        against=Against.MEASURED,
         label="Zeros, |Δ fraction|",
-        needs=Claim.DISTRIBUTION,
-        judges=Judges.CELLS,
     ),
 )

@@ -155,11 +155,6 @@ class CellsAndDoses:
             embedding=gene_embedding(table, components=components, leave_out=held_out),
         )
 
-    @property
-    def shared_context(self) -> bool:
-        """Whether all cells are of one context."""
-        return len(self.contexts) == 1
-
 
 def normalised(counts: NDArray[np.floating], size: float) -> NDArray[np.floating]:
     """Return ``log1p(size k / s)`` of counts (n, G), s the UMIs of each cell."""
